@@ -1,1 +1,15 @@
-//! Placeholder.
+//! The rules and formats of kOS: identity, signatures, permissions, custody and the log.
+//!
+//! Nothing here knows WebAssembly execution, async runtimes or the command line. Time, randomness and disk are
+//! parameters, so that tests own them. The order of the modules below is the order in which they may import
+//! one another.
+
+#[macro_use]
+pub mod id;
+pub mod clock;
+pub mod crypto;
+pub mod durable;
+
+pub mod canonical;
+pub mod envelope;
+pub mod home;
