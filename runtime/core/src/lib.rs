@@ -19,6 +19,7 @@ pub mod canonical;
 pub mod envelope;
 pub mod home;
 
+pub mod custody;
 pub mod trust;
 
 pub mod manifest;
