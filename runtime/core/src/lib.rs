@@ -13,3 +13,5 @@ pub mod durable;
 pub mod canonical;
 pub mod envelope;
 pub mod home;
+
+pub mod log;
