@@ -17,3 +17,4 @@ pub mod scope;
 pub mod canonical;
 pub mod envelope;
 pub mod home;
+pub mod permission;
