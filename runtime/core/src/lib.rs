@@ -24,6 +24,6 @@ pub mod trust;
 
 pub mod manifest;
 
-pub mod log;
+pub mod permission;
 
-pub mod recovery;
+pub mod log;
