@@ -41,6 +41,19 @@ pub enum Cached {
     Foreign,
 }
 
+impl Cached {
+    /// Its name in the log.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Loaded => "cached",
+            Self::Absent => "compiled",
+            Self::Altered => "altered",
+            Self::Foreign => "foreign",
+        }
+    }
+}
+
 /// Why the cache could not do its work. Each means only that compiling is needed again.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CacheError {

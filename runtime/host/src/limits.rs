@@ -22,12 +22,33 @@ pub(crate) struct Limiter {
     memory: Counter,
     table: Counter,
     instances: usize,
+    growth: Growth,
+}
+
+/// Whether memory may grow. A grant of `memory = "read"` keeps it as large as it is when the agent starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Growth {
+    Allowed,
+    AllowedUntilStart,
+    Over,
 }
 
 impl Limiter {
     /// Limits of `memory` bytes, `table` elements and `instances` core instances, each over the whole store.
     pub(crate) fn new(memory: usize, table: usize, instances: usize) -> Self {
-        Self { memory: Counter::up_to(memory), table: Counter::up_to(table), instances }
+        Self { memory: Counter::up_to(memory), table: Counter::up_to(table), instances, growth: Growth::Allowed }
+    }
+
+    /// Memory is not to grow any more once the agent has started.
+    pub(crate) fn keep_size_after_start(&mut self) {
+        self.growth = Growth::AllowedUntilStart;
+    }
+
+    /// The agent is instantiated and starts now.
+    pub(crate) fn start(&mut self) {
+        if self.growth == Growth::AllowedUntilStart {
+            self.growth = Growth::Over;
+        }
     }
 
     /// The most linear memory that the store held at once, in bytes.
@@ -38,6 +59,9 @@ impl Limiter {
 
 impl ResourceLimiter for Limiter {
     fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        if self.growth == Growth::Over {
+            return Err(Ended::Memory.into());
+        }
         self.memory.grow(current, desired, Ended::Memory)
     }
 

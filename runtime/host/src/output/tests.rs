@@ -21,7 +21,7 @@ async fn a_line_is_shown_whole_and_clean() {
     output.stdout.write(Bytes::from_static(b"d\x1b[0m\xff\n")).unwrap();
     output.finish().await;
     assert_eq!(text(&shown), "one red\u{fffd}\n");
-    assert_eq!(output.written(), 19);
+    assert_eq!(output.written(), 18);
 }
 
 #[tokio::test]
