@@ -17,7 +17,6 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use crate::compile::ARTIFACT_BYTES;
-use crate::engine;
 
 /// First bytes of every artifact file; the digit is the version of this format.
 const MAGIC: &[u8; 16] = b"kos artifact 1\n\0";

@@ -4,7 +4,7 @@ use std::fs;
 
 use super::*;
 use crate::compile::Compiler;
-use crate::engine::Capacity;
+use crate::engine::{self, Capacity};
 
 fn keyed(key: u8) -> impl Fn(&[u8]) -> Result<[u8; 32], CacheError> {
     move |message| Ok(*blake3::keyed_hash(&[key; 32], message).as_bytes())
