@@ -92,7 +92,7 @@ impl Run {
     }
 
     /// Waits until the run is over and its exit entry is durable. Not for use within an async task.
-    #[must_use]
+    #[expect(clippy::must_use_candidate, reason = "waiting for the end is often all that is wanted")]
     pub fn wait(self) -> ExitReport {
         self.report.blocking_recv().unwrap_or_else(|_| broken())
     }

@@ -42,3 +42,6 @@ pub use refusal::Refusal;
 pub use run::{ExitReport, Stopper, Usage};
 pub use storage::StorageError;
 pub use wasi::Stdin;
+
+#[cfg(test)]
+mod tests;

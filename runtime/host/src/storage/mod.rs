@@ -97,7 +97,7 @@ impl Usage {
 
     fn give_back(counter: &AtomicU64, amount: u64) {
         let lowered = |used: u64| Some(used.saturating_sub(amount));
-        drop(counter.fetch_update(Ordering::AcqRel, Ordering::Acquire, lowered));
+        let _ = counter.fetch_update(Ordering::AcqRel, Ordering::Acquire, lowered);
     }
 
     fn take_bytes(&self, amount: u64) -> Result<(), Full> {
