@@ -66,9 +66,7 @@ impl DenialLedger {
                 Noted::Repeated(*count)
             }
             None if has_room => {
-                counts
-                    .kinds
-                    .insert((denied.capability, denied.reason.clone()), (denied.scope.clone(), 1));
+                counts.kinds.insert((denied.capability, denied.reason.clone()), (denied.scope.clone(), 1));
                 Noted::First
             }
             None => {

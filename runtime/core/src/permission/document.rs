@@ -18,6 +18,7 @@ use crate::clock::Timestamp;
 use crate::crypto::Signer;
 use crate::envelope::{Envelope, EnvelopeError};
 use crate::id::{AgentRef, Did, Digest, Name};
+use crate::line;
 use crate::resource::{NetworkAccess, StorageAccess};
 use crate::scope::{ScopeError, ScopePattern};
 
@@ -208,11 +209,8 @@ pub struct ResourceAccess {
 
 impl ResourceAccess {
     /// Nothing of anything.
-    pub const NONE: Self = Self {
-        memory: MemoryAccess::None,
-        network: NetworkAccess::None,
-        storage: StorageAccess::None,
-    };
+    pub const NONE: Self =
+        Self { memory: MemoryAccess::None, network: NetworkAccess::None, storage: StorageAccess::None };
 }
 
 /// What becomes of an agent's linear memory, which every component has.
@@ -262,7 +260,7 @@ impl FromStr for MemoryAccess {
         Self::ALL
             .into_iter()
             .find(|level| level.as_str() == text)
-            .ok_or_else(|| MemoryAccessError { text: shown(text) })
+            .ok_or_else(|| MemoryAccessError { text: line::shown(text) })
     }
 }
 
@@ -307,7 +305,7 @@ impl FromStr for NetworkHost {
     type Err = NetworkHostError;
 
     fn from_str(text: &str) -> Result<Self, NetworkHostError> {
-        let refused = || NetworkHostError { text: shown(text) };
+        let refused = || NetworkHostError { text: line::shown(text) };
         let (host, port) = text.split_once(':').ok_or_else(refused)?;
         let is_label = |label: &str| {
             !label.is_empty()
@@ -445,7 +443,7 @@ impl FromStr for GrantId {
         let mut bytes = [0; 8];
         match hex::decode_to_slice(text, &mut bytes) {
             Ok(()) if hex::encode(bytes) == text => Ok(Self(bytes)),
-            _ => Err(GrantIdError { text: shown(text) }),
+            _ => Err(GrantIdError { text: line::shown(text) }),
         }
     }
 }
@@ -536,7 +534,10 @@ fn check_list<T: PartialEq>(
     of: &'static str,
 ) -> Result<(), DocumentError> {
     let has_twice = items.len() <= most
-        && items.iter().enumerate().any(|(index, item)| items.iter().skip(index + 1).any(|other| item == other));
+        && items
+            .iter()
+            .enumerate()
+            .any(|(index, item)| items.iter().skip(index + 1).any(|other| item == other));
     if items.len() > most || has_twice {
         return Err(DocumentError::List { list, of, most });
     }
@@ -553,8 +554,4 @@ pub enum SigningError {
     /// No signature could be had.
     #[error(transparent)]
     Envelope(#[from] EnvelopeError),
-}
-
-fn shown(text: &str) -> String {
-    text.chars().filter(|character| !character.is_control()).take(80).collect()
 }

@@ -13,11 +13,14 @@ use super::document::{
     AgentPermissions, CapabilityRule, Expiry, GrantId, MemoryAccess, NetworkHost, ResourceAccess, ScopeItem,
 };
 use super::limits::{LimitName, Limits};
+use super::verified::VerifiedPermissions;
 use crate::capability::Capability;
 use crate::clock::Timestamp;
 use crate::id::{AgentRef, Digest, TrustLevel};
+use crate::manifest::VerifiedComponent;
 use crate::resource::{NetworkAccess, StorageAccess};
 use crate::scope::ScopePattern;
+use crate::trust::{TrustPolicy, VerifiedTrust};
 
 /// What the author says that the agent needs.
 #[derive(Debug, Clone)]
@@ -40,6 +43,39 @@ pub(super) struct Ceiling {
     pub(super) memory: u64,
     pub(super) cpu: u64,
     pub(super) duration: u64,
+}
+
+impl Declaration {
+    fn of(component: &VerifiedComponent) -> Self {
+        let manifest = component.manifest();
+        let declared = manifest.capabilities.iter();
+        Self {
+            agent: component.agent(),
+            component: component.digest(),
+            capabilities: declared.map(|declared| (declared.capability, declared.scope.clone())).collect(),
+            memory: manifest.resources.memory,
+            network: manifest.resources.network,
+            storage: manifest.resources.storage,
+        }
+    }
+}
+
+impl Ceiling {
+    fn of(policy: &TrustPolicy) -> Self {
+        let restrictions = policy.restrictions;
+        Self {
+            level: policy.level,
+            capabilities: Capability::ALL
+                .into_iter()
+                .filter(|capability| policy.allows(*capability))
+                .collect(),
+            network: restrictions.network_access,
+            storage: restrictions.storage_access,
+            memory: restrictions.resource_limits.memory,
+            cpu: restrictions.resource_limits.cpu,
+            duration: restrictions.resource_limits.duration,
+        }
+    }
 }
 
 /// The effective permissions of one component: everything that a judgement looks at, but the moment.
@@ -125,6 +161,24 @@ impl Denial {
 }
 
 impl Effective {
+    /// What the component declares ∩ what its grants give ∩ what its trust level reaches.
+    #[must_use]
+    pub fn compute(
+        component: &VerifiedComponent,
+        permissions: &VerifiedPermissions,
+        trust: &VerifiedTrust,
+    ) -> Self {
+        let grants = permissions.grants().iter();
+        // Grants that were loaded for another component count for nothing here.
+        let about =
+            grants.filter(|grant| grant.permissions().is_about(&component.agent(), &component.digest()));
+        Self::assemble(
+            &Declaration::of(component),
+            &Ceiling::of(trust.policy(component.level())),
+            about.map(|grant| (grant.id(), grant.permissions())),
+        )
+    }
+
     /// Puts the three sources together. Manifests that are not about this agent and component are the caller's to
     /// leave out.
     pub(super) fn assemble<'a>(
@@ -355,7 +409,9 @@ impl CapabilityRules {
         allowance
             .patterns
             .iter()
-            .flat_map(move |granted| declared.iter().filter_map(move |declared| granted.intersection(declared)))
+            .flat_map(move |granted| {
+                declared.iter().filter_map(move |declared| granted.intersection(declared))
+            })
             .filter(|shared| !self.denials.iter().any(|denial| denial.covers_pattern(shared)))
     }
 }
@@ -393,13 +449,17 @@ pub struct Held {
 #[non_exhaustive]
 pub enum LaunchRefusal {
     /// Nobody granted it anything.
-    #[error("no grant is installed for {agent} and this component; `kos grant AGENT.wasm --for 30d` gives one")]
+    #[error(
+        "no grant is installed for {agent} and this component; `kos grant AGENT.wasm --for 30d` gives one"
+    )]
     NoGrant {
         /// The agent.
         agent: AgentRef,
     },
     /// All its grants have ended.
-    #[error("the last grant of {agent}, {grant}, ended at {at}; `kos grant AGENT.wasm --for 30d` gives another")]
+    #[error(
+        "the last grant of {agent}, {grant}, ended at {at}; `kos grant AGENT.wasm --for 30d` gives another"
+    )]
     Expired {
         /// The agent.
         agent: AgentRef,

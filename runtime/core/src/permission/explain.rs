@@ -65,12 +65,7 @@ pub struct Missing {
 
 /// Explains what a call would meet.
 #[must_use]
-pub fn explain(
-    effective: &Effective,
-    capability: Capability,
-    scope: &str,
-    facts: &Facts<'_>,
-) -> Explanation {
+pub fn explain(effective: &Effective, capability: Capability, scope: &str, facts: &Facts<'_>) -> Explanation {
     let decision = evaluate(effective, capability, scope, facts);
     let rule = |grant| DecidingRule { grant, capability };
     let (rule, because, change) = match &decision {
@@ -236,7 +231,10 @@ fn change(
             None => format!("`{capability}` has no scope: name none"),
         },
         Reason::NotDeclared | Reason::OutsideDeclaration => {
-            format!("its author, {}, declares the need in agent.toml and signs the component again", effective.agent.author)
+            format!(
+                "its author, {}, declares the need in agent.toml and signs the component again",
+                effective.agent.author
+            )
         }
         Reason::AboveCeiling { .. } => format!(
             "`kos trust add {} --level LEVEL` with a level whose ceiling reaches `{capability}`",
@@ -250,7 +248,9 @@ fn change(
         Reason::Condition { condition, .. } => {
             format!("a moment at which `{condition}` holds, or `{}`", grant_command())
         }
-        Reason::Exhausted { condition, .. } => format!("a grant of more than `{condition}`: `{}`", grant_command()),
+        Reason::Exhausted { condition, .. } => {
+            format!("a grant of more than `{condition}`: `{}`", grant_command())
+        }
     }
 }
 

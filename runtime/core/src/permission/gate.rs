@@ -18,7 +18,7 @@ use super::usage::{Counter, UseLedger};
 use crate::capability::Capability;
 use crate::clock::{Clock, MonotoneClock, Timestamp};
 use crate::id::Name;
-use crate::scope::SCOPE_MAX;
+use crate::line;
 
 /// Hears of each refusal, for the log.
 pub type Recorder = Arc<dyn Fn(&Denied) + Send + Sync>;
@@ -122,8 +122,11 @@ struct State {
 
 impl State {
     fn new(effective: Effective, ledger: &UseLedger) -> Self {
-        let counters =
-            effective.counted().iter().map(|(grant, capability, _)| ledger.counter(*grant, *capability)).collect();
+        let counters = effective
+            .counted()
+            .iter()
+            .map(|(grant, capability, _)| ledger.counter(*grant, *capability))
+            .collect();
         Self { effective, counters, is_revoked: false }
     }
 }
@@ -177,7 +180,9 @@ impl Gate {
     /// [`OtherComponent`]; the permissions in force stay.
     pub fn replace(&self, effective: Effective) -> Result<(), OtherComponent> {
         let mut state = self.write();
-        if effective.agent() != state.effective.agent() || effective.component() != state.effective.component() {
+        if effective.agent() != state.effective.agent()
+            || effective.component() != state.effective.component()
+        {
             return Err(OtherComponent);
         }
         if !state.is_revoked {
@@ -236,8 +241,7 @@ impl Gate {
 
     #[cold]
     fn refuse(&self, capability: Capability, scope: &str, reason: Reason) -> Denied {
-        let scope = scope.chars().filter(|shown| !shown.is_control()).take(SCOPE_MAX).collect();
-        let denied = Denied { capability, scope, reason };
+        let denied = Denied { capability, scope: line::shown(scope), reason };
         (self.recorder)(&denied);
         denied
     }

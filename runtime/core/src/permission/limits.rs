@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::clock::{display_span, parse_span};
+use crate::line;
 use crate::quantity::{display_bytes, display_count, parse_bytes, parse_count};
 
 /// Enough for an agent in any language with its heap; a board can lower it.
@@ -260,7 +261,7 @@ impl LimitName {
             }
         };
         let amount =
-            amount.ok_or_else(|| LimitError::Amount { name: self, text: shown(text), expected })?;
+            amount.ok_or_else(|| LimitError::Amount { name: self, text: line::shown(text), expected })?;
         self.checked(amount)
     }
 
@@ -286,9 +287,12 @@ impl LimitName {
         match self {
             Self::Memory | Self::Payload | Self::Output | Self::NoteBytes | Self::Storage => Unit::Bytes,
             Self::Duration => Unit::Span,
-            Self::Cpu | Self::Table | Self::Handles | Self::Instances | Self::NotesPerMinute | Self::Files => {
-                Unit::Count
-            }
+            Self::Cpu
+            | Self::Table
+            | Self::Handles
+            | Self::Instances
+            | Self::NotesPerMinute
+            | Self::Files => Unit::Count,
         }
     }
 
@@ -310,7 +314,7 @@ impl FromStr for LimitName {
         Self::ALL
             .into_iter()
             .find(|name| name.as_str() == text)
-            .ok_or_else(|| LimitError::Name { text: shown(text) })
+            .ok_or_else(|| LimitError::Name { text: line::shown(text) })
     }
 }
 
@@ -479,7 +483,7 @@ impl Limits {
         let mut limits = LimitSet::default();
         for part in text.split(',') {
             let (name, amount) =
-                part.split_once('=').ok_or_else(|| LimitError::Form { text: shown(part) })?;
+                part.split_once('=').ok_or_else(|| LimitError::Form { text: line::shown(part) })?;
             let name: LimitName = name.parse()?;
             limits.insert(name, name.parse(amount)?)?;
         }
@@ -502,10 +506,6 @@ impl Limits {
             LimitName::Files => self.files = amount,
         }
     }
-}
-
-fn shown(text: &str) -> String {
-    text.chars().filter(|character| !character.is_control()).take(80).collect()
 }
 
 #[cfg(test)]

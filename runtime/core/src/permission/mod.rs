@@ -58,8 +58,8 @@ use crate::id::Did;
 /// The limits of a run, one named number for each, with its reason.
 pub mod standard {
     pub use super::limits::{
-        CPU, DURATION, FILES, HANDLES, INSTANCES, MEMORY, NOTE_BYTES, NOTES_PER_MINUTE, OUTPUT, PAYLOAD, STACK,
-        STORAGE, TABLE,
+        CPU, DURATION, FILES, HANDLES, INSTANCES, MEMORY, NOTE_BYTES, NOTES_PER_MINUTE, OUTPUT, PAYLOAD,
+        STACK, STORAGE, TABLE,
     };
 }
 
@@ -142,7 +142,9 @@ pub enum PermissionError {
         source: EnvelopeError,
     },
     /// The list of revoked grants is older than one seen before.
-    #[error("the list of revoked grants has version {found}, and at least {floor} is wanted: it was taken back")]
+    #[error(
+        "the list of revoked grants has version {found}, and at least {floor} is wanted: it was taken back"
+    )]
     RevocationsRolledBack {
         /// Its version.
         found: u64,

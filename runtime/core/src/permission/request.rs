@@ -16,6 +16,7 @@ use super::limits::{LimitError, LimitSet};
 use crate::capability::{Capability, CapabilityError};
 use crate::clock::{ClockError, Timestamp, display_span, parse_span};
 use crate::id::{AgentRef, Did, Digest};
+use crate::line;
 use crate::resource::AccessError;
 use crate::scope::ScopeError;
 
@@ -172,7 +173,11 @@ impl When {
             return Ok(Self::Never);
         }
         // A date has a dash after its year; no span has one.
-        if text.contains('-') { Timestamp::parse(text).map(Self::At) } else { parse_span(text).map(Self::After) }
+        if text.contains('-') {
+            Timestamp::parse(text).map(Self::At)
+        } else {
+            parse_span(text).map(Self::After)
+        }
     }
 
     fn expiry(self, now: Timestamp) -> Expiry {
@@ -352,42 +357,39 @@ impl PermissionRequest {
     pub fn to_toml(&self) -> String {
         let mut text = format!("expires = {}\n", quoted(&self.expires));
         if let When::At(instant) = self.not_before {
-            line(&mut text, "not_before", quoted(&instant));
+            put(&mut text, "not_before", quoted(&instant));
         }
         let pin = match self.pin {
             PinKind::Component => "component",
             PinKind::Author => "author",
         };
-        line(&mut text, "pin", quoted(&pin));
+        put(&mut text, "pin", quoted(&pin));
         if self.allow_rollback {
-            line(&mut text, "allow_rollback", "true".to_owned());
+            put(&mut text, "allow_rollback", "true".to_owned());
         }
         text.push_str("\n[capabilities]\n");
         for (capability, rule) in &self.capabilities {
-            line(&mut text, &quoted(capability), rule.to_toml());
+            put(&mut text, &quoted(capability), rule.to_toml(*capability));
         }
         text.push_str("\n[resources]\n");
-        line(&mut text, "memory", quoted(&self.resources.memory));
-        line(&mut text, "storage", quoted(&self.resources.storage));
-        line(&mut text, "network", quoted(&self.resources.network));
+        put(&mut text, "memory", quoted(&self.resources.memory));
+        put(&mut text, "storage", quoted(&self.resources.storage));
+        put(&mut text, "network", quoted(&self.resources.network));
         if !self.hosts.is_empty() {
-            line(&mut text, "hosts", list(&self.hosts));
+            put(&mut text, "hosts", list(&self.hosts));
         }
         if !self.limits.is_empty() {
             text.push_str("\n[limits]\n");
             for (name, amount) in self.limits.iter() {
-                line(&mut text, name.as_str(), quoted(&name.display(amount)));
+                put(&mut text, name.as_str(), quoted(&name.display(amount)));
             }
         }
         text
     }
 
     fn allow(&mut self, text: &str) -> Result<(), RequestError> {
-        let refused = |source: ValueError, hint: String| RequestError::Allow {
-            text: text.chars().filter(|shown| !shown.is_control()).take(80).collect(),
-            source,
-            hint,
-        };
+        let refused =
+            |source: ValueError, hint: String| RequestError::Allow { text: line::shown(text), source, hint };
         let (name, scope) = match text.split_once(':') {
             Some((name, scope)) => (name, Some(scope)),
             None => (text, None),
@@ -420,12 +422,12 @@ impl RuleRequest {
         CapabilityRule { granted: self.granted, scope, expiry: None, conditions }.check(capability)
     }
 
-    fn to_toml(&self) -> String {
+    fn to_toml(&self, capability: Capability) -> String {
         if !self.granted {
             return quoted(&"deny");
         }
         let mut parts = Vec::new();
-        if !self.scope.is_empty() {
+        if capability.has_scope() {
             parts.push(format!("scope = {}", list(&self.scope)));
         }
         if !self.conditions.is_empty() {
@@ -469,7 +471,7 @@ fn distance(one: &str, other: &str) -> usize {
     row.last().copied().unwrap_or(LONG)
 }
 
-fn line(text: &mut String, key: &str, value: String) {
+fn put(text: &mut String, key: &str, value: String) {
     // Writing to a text does not fail.
     let _ = writeln!(text, "{key} = {value}");
 }

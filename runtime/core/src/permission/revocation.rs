@@ -16,13 +16,12 @@ use crate::crypto::Signer;
 use crate::durable::{self, Lock};
 use crate::envelope::{ENVELOPE_MAX, Envelope};
 use crate::home::{Home, HostConfig};
+use crate::line;
 
 /// What the envelope of a revocation list holds.
 pub const REVOCATIONS_TYPE: &str = "application/vnd.kos.revocations.v1+json";
 /// Room for tens of thousands of revoked grants.
 const REVOCATIONS_MAX: usize = 2 << 20;
-/// A sentence for the log.
-const REASON_MAX: usize = 256;
 /// A number in decimal digits.
 const FLOOR_MAX: u64 = 20;
 /// The largest version, which every JSON reader keeps exactly.
@@ -66,10 +65,10 @@ impl Revocations {
         self.revoked.get(&grant)
     }
 
-    /// The next list, with `grant` on it. An earlier revocation of the same grant stands. A long reason is cut.
+    /// The next list, with `grant` on it. An earlier revocation of the same grant stands. A reason that is no short, honest line is cut to one.
     #[must_use]
     pub fn with(&self, grant: GrantId, reason: &str, at: Timestamp) -> Self {
-        let reason = reason.chars().filter(|character| !character.is_control()).take(REASON_MAX).collect();
+        let reason = line::shown(reason);
         let mut next = self.clone();
         next.version = self.version.saturating_add(1);
         next.revoked.entry(grant).or_insert(RevokedGrant { at, reason });
@@ -164,10 +163,7 @@ fn read_floor(home: &Home) -> Result<u64, PermissionError> {
         Err(error) if error.is_not_found() => return Ok(0),
         Err(error) => return Err(error.into()),
     };
-    std::str::from_utf8(&bytes)
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .ok_or(PermissionError::Floor { path })
+    std::str::from_utf8(&bytes).ok().and_then(|text| text.parse().ok()).ok_or(PermissionError::Floor { path })
 }
 
 /// Called under the lock, so that two processes cannot take the floor back.

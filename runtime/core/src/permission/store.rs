@@ -185,7 +185,7 @@ fn read(path: &Path, id: GrantId) -> Result<(Envelope, AgentPermissions), Permis
     if found != id {
         return Err(refused(format!("it holds the grant {found}")));
     }
-    let permissions = AgentPermissions::parse(envelope.unverified_payload())
-        .map_err(|error| refused(error.to_string()))?;
+    let permissions =
+        AgentPermissions::parse(envelope.unverified_payload()).map_err(|error| refused(error.to_string()))?;
     Ok((envelope, permissions))
 }

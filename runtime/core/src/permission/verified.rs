@@ -9,6 +9,7 @@ use super::store;
 use crate::envelope::Envelope;
 use crate::home::{Home, HostConfig};
 use crate::id::{AgentRef, Did, Digest};
+use crate::manifest::VerifiedComponent;
 
 /// One manifest that enough operators of this host have signed.
 ///
@@ -81,12 +82,21 @@ pub struct VerifiedPermissions {
 }
 
 impl VerifiedPermissions {
-    /// Loads the manifests of an agent and its component.
+    /// Loads the manifests that count for a component.
     ///
     /// # Errors
     /// [`PermissionError`] when any installed manifest of this agent does not verify, when any file there is not what
     /// its name says, or when the list of revoked grants is damaged, unsigned or older than one seen before. Nothing of
     /// the kind is passed over: it could hold a denial.
+    pub fn load(
+        home: &Home,
+        config: &HostConfig,
+        component: &VerifiedComponent,
+    ) -> Result<Self, PermissionError> {
+        Self::load_for(home, config, &component.agent(), &component.digest())
+    }
+
+    /// Loads the manifests that count for a component of this agent.
     pub(super) fn load_for(
         home: &Home,
         config: &HostConfig,

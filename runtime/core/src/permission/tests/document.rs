@@ -34,7 +34,12 @@ fn hostile_documents_are_refused_one_by_one() {
     for (flaw, from, to, expected) in [
         ("an unknown field", r#"{"agentId""#, r#"{"admin":true,"agentId""#, "unknown field `admin`"),
         ("an unknown capability", r#""crypto.open""#, r#""crypto.forge""#, "is not a capability"),
-        ("an unknown field of a rule", r#"{"granted":false,"#, r#"{"force":1,"granted":false,"#, "unknown field"),
+        (
+            "an unknown field of a rule",
+            r#"{"granted":false,"#,
+            r#"{"force":1,"granted":false,"#,
+            "unknown field",
+        ),
         ("an unknown access", r#""storage":"none""#, r#""storage":"all""#, "storage access"),
         ("an unknown resource", r#""storage":"none""#, r#""gpu":"full","storage":"none""#, "unknown field"),
         ("an unknown condition", "rate<=5/1m", "weather=fine", "is not a condition"),
@@ -45,12 +50,7 @@ fn hostile_documents_are_refused_one_by_one() {
         ("a scope with an escape", r#""receipt","#, r#""\u0000","#, "is not a scope"),
         ("a double denial", r#""!receipt-x""#, r#""!!receipt-x""#, "is not a scope"),
         ("a scope twice", r#""receipt","#, r#""receipt","receipt","#, "twice"),
-        (
-            "a kind of condition twice",
-            r#""rate<=5/1m""#,
-            r#""rate<=5/1m","rate<=6/1m""#,
-            "twice",
-        ),
+        ("a kind of condition twice", r#""rate<=5/1m""#, r#""rate<=5/1m","rate<=6/1m""#, "twice"),
         (
             "a scope where there is none",
             r#""crypto.open":{"granted":false,"scope":[]}"#,
@@ -63,7 +63,7 @@ fn hostile_documents_are_refused_one_by_one() {
             r#""crypto.open":{"expiry":5,"granted":false,"scope":[]}"#,
             "denied wholly",
         ),
-        ("no end", r#""expires":1000000,"#, "", "missing field `expires`"),
+        ("no end", r#""expires":1000000,"#, "", "`expires`"),
         ("an end that is a null", "1000000", "null", "`expires`"),
         ("an end that is a word", "1000000", "\"Never\"", "`expires`"),
         ("an end before the beginning", "1000000", "1000", "ends"),
@@ -73,7 +73,12 @@ fn hostile_documents_are_refused_one_by_one() {
         ("a null for conditions", r#"["rate<=5/1m"]"#, "null", "invalid type"),
         ("no pin", r#""pin":{"component":"#, r#""pin":{"digest":"#, "variant"),
         ("an empty list that is left out", r#"["rate<=5/1m"]"#, "[]", "canonical"),
-        ("a field that is left out when false", r#"{"agentId""#, r#"{"allowRollback":false,"agentId""#, "canonical"),
+        (
+            "a field that is left out when false",
+            r#"{"agentId""#,
+            r#"{"allowRollback":false,"agentId""#,
+            "canonical",
+        ),
         ("other white space", r#""limits":"#, r#""limits": "#, "canonical"),
         ("another order", r#""notBefore":1000,"pin""#, r#""pin""#, "missing field"),
         ("a duplicate key", r#""limits":{"#, r#""limits":{"memory":1,"#, "stands twice"),
@@ -83,7 +88,12 @@ fn hostile_documents_are_refused_one_by_one() {
             r#""crypto.sign":{"granted":true,"scope":["*"]},"crypto.open":{"#,
             "stands twice",
         ),
-        ("addresses without access", r#""notBefore""#, r#""networkHosts":["a.b:1"],"notBefore""#, "go together"),
+        (
+            "addresses without access",
+            r#""notBefore""#,
+            r#""networkHosts":["a.b:1"],"notBefore""#,
+            "go together",
+        ),
         ("access without addresses", r#""network":"none""#, r#""network":"restricted""#, "go together"),
         ("an agent that is none", r#"{"agentId":"did:key:"#, r#"{"agentId":"did:web:"#, "did:key"),
     ] {
@@ -110,10 +120,9 @@ fn a_pin_to_another_agent_is_refused() {
     let bytes = elsewhere.to_bytes().unwrap();
     assert_eq!(AgentPermissions::parse(&bytes).unwrap(), elsewhere);
     assert!(elsewhere.is_about(&agent(), &Digest::of(b"any version")));
-    let both = String::from_utf8(bytes).unwrap().replace(
-        r#""pin":{"author""#,
-        &format!(r#""pin":{{"component":"{}","author""#, component()),
-    );
+    let both = String::from_utf8(bytes)
+        .unwrap()
+        .replace(r#""pin":{"author""#, &format!(r#""pin":{{"component":"{}","author""#, component()));
     assert!(refusal(&both).contains("variant"), "{}", refusal(&both));
 }
 
@@ -132,8 +141,25 @@ fn addresses_are_names_and_ports_alone() {
         assert_eq!(text.parse::<NetworkHost>().unwrap().to_string(), text);
     }
     for text in [
-        "", ":443", "a", "a:", "a:0", "a:65536", "a:0443", "a:+1", "A:1", "a b:1", "*.a:1", "a..b:1", "-a:1", "a-:1", "[::1]:80", "a:1:2",
-        "http://a:1", "a/b:1", "é:1",
+        "",
+        ":443",
+        "a",
+        "a:",
+        "a:0",
+        "a:65536",
+        "a:0443",
+        "a:+1",
+        "A:1",
+        "a b:1",
+        "*.a:1",
+        "a..b:1",
+        "-a:1",
+        "a-:1",
+        "[::1]:80",
+        "a:1:2",
+        "http://a:1",
+        "a/b:1",
+        "é:1",
     ] {
         assert!(text.parse::<NetworkHost>().is_err(), "{text}");
     }

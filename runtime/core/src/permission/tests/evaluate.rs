@@ -103,9 +103,13 @@ fn a_grant_counts_from_its_first_instant_to_before_its_last() {
     let mut rule = allow(&["receipt"]);
     rule.expiry = Some(at(9_000));
     let short = effective(&[grant(&[(SIGN, rule)])]);
-    for (now, expected) in
-        [(0, "not-yet-valid"), (999, "not-yet-valid"), (1_000, "allowed"), (8_999, "allowed"), (9_000, "expired")]
-    {
+    for (now, expected) in [
+        (0, "not-yet-valid"),
+        (999, "not-yet-valid"),
+        (1_000, "allowed"),
+        (8_999, "allowed"),
+        (9_000, "expired"),
+    ] {
         assert_eq!(answer(&short, "receipt", now), expected, "{now}");
     }
     let mut endless = grant(&[(SIGN, allow(&["receipt"]))]);
@@ -230,7 +234,8 @@ fn an_interface_without_an_effective_capability_is_missing_with_the_command_that
     needs.capabilities.remove(&Capability::CryptoHash);
     let bare = effective_of(&needs, &ceiling(), &[grant(&[(Capability::IdentitySelf, allow(&[]))])]);
     assert!(bare.has_interface("identity", at(2_000)));
-    let missing = bare.missing(&["kos:agent/identity@0.1.0", "kos:agent/crypto@0.1.0", "audit"], "n.wasm", at(2_000));
+    let missing =
+        bare.missing(&["kos:agent/identity@0.1.0", "kos:agent/crypto@0.1.0", "audit"], "n.wasm", at(2_000));
     let of = |capability| missing.iter().find(|missing| missing.capability == capability);
     let sign = of(SIGN).unwrap();
     assert_eq!(sign.reason, Reason::NotGranted);

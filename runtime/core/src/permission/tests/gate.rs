@@ -19,7 +19,8 @@ fn silent() -> Recorder {
 
 fn gate_at(now: u64, rule: CapabilityRule) -> (Arc<ManualClock>, Gate) {
     let clock = Arc::new(ManualClock::at(at(now)));
-    let gate = Gate::new(effective(&[grant(&[(SIGN, rule)])]), Arc::clone(&clock) as Arc<dyn Clock>, silent());
+    let gate =
+        Gate::new(effective(&[grant(&[(SIGN, rule)])]), Arc::clone(&clock) as Arc<dyn Clock>, silent());
     (clock, gate)
 }
 
@@ -40,9 +41,13 @@ fn a_refused_call_is_recorded_with_its_whole_cause() {
     let clock = Arc::new(ManualClock::at(at(2_000)));
     let ledger = Arc::new(DenialLedger::new());
     let recorder = Arc::clone(&ledger);
-    let gate = Gate::new(effective(&[]), clock, Arc::new(move |denied| {
-        recorder.note(denied);
-    }));
+    let gate = Gate::new(
+        effective(&[]),
+        clock,
+        Arc::new(move |denied| {
+            recorder.note(denied);
+        }),
+    );
     let denied = gate.authorize::<CryptoSign>("re\u{1b}[2Jceipt").unwrap_err();
     assert_eq!(denied.reason, Reason::MalformedScope);
     assert!(!denied.scope.contains('\u{1b}'));
@@ -223,7 +228,9 @@ fn the_cost_of_an_allowed_call() {
         for _ in 0..7 {
             let start = Instant::now();
             for _ in 0..CALLS {
-                assert!(std::hint::black_box(gate.authorize::<CryptoSign>(std::hint::black_box(scope))).is_ok());
+                assert!(
+                    std::hint::black_box(gate.authorize::<CryptoSign>(std::hint::black_box(scope))).is_ok()
+                );
             }
             best = best.min(start.elapsed().as_secs_f64() * 1e9 / f64::from(CALLS));
         }

@@ -8,6 +8,7 @@ mod gate;
 mod reference;
 mod request;
 mod store;
+mod whole;
 
 use std::collections::BTreeMap;
 

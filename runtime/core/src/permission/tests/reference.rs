@@ -31,7 +31,7 @@ struct World<'a> {
 fn covers(pattern: &str, scope: &str) -> bool {
     let bytes = pattern.as_bytes();
     match bytes.split_last() {
-        Some((b'*', stem)) => scope.as_bytes().len() >= stem.len() && &scope.as_bytes()[..stem.len()] == stem,
+        Some((b'*', stem)) => scope.len() >= stem.len() && &scope.as_bytes()[..stem.len()] == stem,
         _ => bytes == scope.as_bytes(),
     }
 }
@@ -41,7 +41,8 @@ fn clock(text: &str) -> u64 {
 }
 
 fn condition_fails(condition: &str, world: &World<'_>, used: (u64, u64)) -> Option<&'static str> {
-    let level = |name: &str| ["external", "partner", "trusted"].iter().position(|known| *known == name).unwrap();
+    let level =
+        |name: &str| ["external", "partner", "trusted"].iter().position(|known| *known == name).unwrap();
     if let Some(window) = condition.strip_prefix("time:") {
         let (from, until, minute) = (clock(&window[0..5]), clock(&window[6..11]), world.now / 60_000 % 1_440);
         let length = (until + 1_440 - from) % 1_440;
@@ -49,7 +50,8 @@ fn condition_fails(condition: &str, world: &World<'_>, used: (u64, u64)) -> Opti
     }
     if let Some(days) = condition.strip_prefix("days:") {
         // From Thursday, the first of January 1970.
-        let today = ["thu", "fri", "sat", "sun", "mon", "tue", "wed"][(world.now / 86_400_000 % 7) as usize];
+        let today = ["thu", "fri", "sat", "sun", "mon", "tue", "wed"]
+            [usize::try_from(world.now / 86_400_000 % 7).unwrap()];
         return (!days.split(',').any(|day| day == today)).then_some("condition");
     }
     if let Some(least) = condition.strip_prefix("trust>=") {
@@ -66,7 +68,12 @@ fn condition_fails(condition: &str, world: &World<'_>, used: (u64, u64)) -> Opti
 }
 
 /// The grants that allow the call, or the reason why none does.
-fn reference(world: &World<'_>, capability: &str, has_scope: bool, scope: &str) -> Result<Vec<String>, &'static str> {
+fn reference(
+    world: &World<'_>,
+    capability: &str,
+    has_scope: bool,
+    scope: &str,
+) -> Result<Vec<String>, &'static str> {
     let is_plain = scope.len() <= 256 && scope.bytes().all(|byte| (0x21..=0x7e).contains(&byte));
     if !is_plain || has_scope == scope.is_empty() {
         return Err("malformed-scope");
@@ -100,8 +107,10 @@ fn reference(world: &World<'_>, capability: &str, has_scope: bool, scope: &str) 
         let ends = [grant["expires"].as_u64(), rule.get("expiry").and_then(Value::as_u64)];
         let used = world.used.get(&(id.clone(), capability.to_owned())).copied().unwrap_or_default();
         let conditions = rule.get("conditions").and_then(Value::as_array).cloned().unwrap_or_default();
-        let mut failures: Vec<_> =
-            conditions.iter().filter_map(|text| condition_fails(text.as_str().unwrap(), world, used)).collect();
+        let mut failures: Vec<_> = conditions
+            .iter()
+            .filter_map(|text| condition_fails(text.as_str().unwrap(), world, used))
+            .collect();
         failures.sort_unstable();
         if ends.into_iter().flatten().any(|end| world.now >= end) {
             reasons.push("expired");
@@ -140,7 +149,7 @@ impl Luck {
     }
 
     fn pick<'a, T: ?Sized>(&mut self, items: &[&'a T]) -> &'a T {
-        items[self.below(items.len() as u64) as usize]
+        items[usize::try_from(self.below(items.len() as u64)).unwrap()]
     }
 
     fn some<'a>(&mut self, items: &[&'a str], parts: u64) -> Vec<&'a str> {
@@ -172,7 +181,8 @@ fn random_rule(luck: &mut Luck, capability: Capability) -> CapabilityRule {
     }
     let mut rule = allow(&[]);
     if capability.has_scope() {
-        let denied: Vec<String> = luck.some(&SCOPES, 20).into_iter().map(|scope| format!("!{scope}")).collect();
+        let denied: Vec<String> =
+            luck.some(&SCOPES, 20).into_iter().map(|scope| format!("!{scope}")).collect();
         rule = allow(&luck.some(&SCOPES, 3));
         rule.scope.extend(denied.iter().map(|item| item.parse::<ScopeItem>().unwrap()));
     }
@@ -223,18 +233,17 @@ fn compare(luck: &mut Luck, calls: u64) -> (u64, u64) {
         .iter()
         .map(|(capability, scope)| (capability.to_string(), scope.iter().map(ToString::to_string).collect()))
         .collect();
-    let documents: Vec<_> = identified(&grants)
-        .into_iter()
-        .map(|(id, grant)| (id.to_string(), serde_json::to_value(grant).unwrap()))
-        .collect();
+    let identified = identified(&grants);
+    let documents: Vec<_> =
+        identified.iter().map(|(id, grant)| (id.to_string(), serde_json::to_value(grant).unwrap())).collect();
     let names: Vec<_> = ceiling.capabilities.iter().map(ToString::to_string).collect();
     let mut allowed = 0;
     for _ in 0..calls {
         let (mut usage, mut used) = (Usage::default(), BTreeMap::new());
-        for (id, _) in identified(&grants) {
+        for (id, _) in &identified {
             for capability in CAPABILITIES {
                 let (uses, recent) = (luck.below(5), luck.below(4));
-                usage.set(id, capability, Used { uses, recent: recent as u32 });
+                usage.set(*id, capability, Used { uses, recent: u32::try_from(recent).unwrap() });
                 used.insert((id.to_string(), capability.to_string()), (uses, recent));
             }
         }
@@ -255,7 +264,9 @@ fn compare(luck: &mut Luck, calls: u64) -> (u64, u64) {
         let facts = Facts { now: at(now), environment: environment.as_ref(), usage: &usage };
         let expected = reference(&world, capability.as_str(), capability.has_scope(), scope);
         match (super::evaluate(&effective, capability, scope, &facts), expected) {
-            (Decision::Allowed { grant }, Ok(allowing)) if allowing.contains(&grant.to_string()) => allowed += 1,
+            (Decision::Allowed { grant }, Ok(allowing)) if allowing.contains(&grant.to_string()) => {
+                allowed += 1
+            }
             (Decision::Denied(reason), Err(name)) if reason.name() == name => {}
             (found, expected) => {
                 panic!("{capability}:{scope:?} at {now}: {found:?} is not {expected:?}\n{documents:#?}")
@@ -267,7 +278,8 @@ fn compare(luck: &mut Luck, calls: u64) -> (u64, u64) {
 
 #[test]
 fn the_evaluator_agrees_with_the_reference_on_every_random_case() {
-    let asked = std::env::var("KOS_EVALUATOR_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(CASES);
+    let asked =
+        std::env::var("KOS_EVALUATOR_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(CASES);
     let mut luck = Luck(9);
     let (mut judged, mut allowed) = (0, 0);
     while judged < asked {
@@ -307,7 +319,7 @@ proptest! {
         let grants: Vec<_> = (0..1 + luck.below(4)).map(|number| random_grant(&mut luck, number)).collect();
         let before = powers(&grants);
         let mut narrowed = grants.clone();
-        let index = luck.below(narrowed.len() as u64) as usize;
+        let index = usize::try_from(luck.below(narrowed.len() as u64)).unwrap();
         let rules: Vec<_> = narrowed[index].capabilities.keys().copied().collect();
         if let Some(capability) = rules.first().copied() {
             let rule = narrowed[index].capabilities.get_mut(&capability).unwrap();

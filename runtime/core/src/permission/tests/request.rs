@@ -33,8 +33,7 @@ fn refusal(text: &str) -> String {
 
 #[test]
 fn the_documented_example_becomes_the_document_that_it_describes() {
-    let permissions =
-        PermissionRequest::from_toml(EXAMPLE).unwrap().into_permissions(issuance()).unwrap();
+    let permissions = PermissionRequest::from_toml(EXAMPLE).unwrap().into_permissions(issuance()).unwrap();
     const DAY: u64 = 86_400_000;
     assert_eq!(permissions.expires, Expiry::At(at(5_000 + 30 * DAY)));
     assert_eq!((permissions.not_before, permissions.timestamp), (at(5_000), at(5_000)));
@@ -53,10 +52,8 @@ fn the_documented_example_becomes_the_document_that_it_describes() {
 
 #[test]
 fn what_is_not_written_is_not_granted() {
-    let permissions = PermissionRequest::from_toml("expires = \"never\"")
-        .unwrap()
-        .into_permissions(issuance())
-        .unwrap();
+    let permissions =
+        PermissionRequest::from_toml("expires = \"never\"").unwrap().into_permissions(issuance()).unwrap();
     assert!(permissions.capabilities.is_empty() && permissions.limits.is_empty());
     let access = permissions.resource_access;
     assert_eq!(
@@ -70,31 +67,73 @@ fn what_is_not_written_is_not_granted() {
 fn an_error_names_the_place_and_the_fix() {
     for (text, expected) in [
         ("", "`expires` is missing: write `expires = \"30d\"`, a date, or `\"never\"`"),
-        ("expires = \"30d\"\nexpirse = \"x\"", "line 2, column 1: `expirse` is no key of the permissions; did you mean `expires`?"),
+        (
+            "expires = \"30d\"\nexpirse = \"x\"",
+            "line 2, column 1: `expirse` is no key of the permissions; did you mean `expires`?",
+        ),
         ("expires = \"30y\"", "line 1, column 11: `30y` is not a span"),
         ("expires = \"Never\"", "did you mean `never`?"),
         ("expires = 30", "line 1, column 11: `expires` must be a text such as `\"30d\"`, or a date"),
         ("expires = \"2026-13-01\"", "is not a time"),
         ("expires = \"30d\"\nexpires = \"60d\"", "line 2, column 1: duplicate key"),
-        ("expires = \"30d\"\npin = \"compnent\"", "line 2, column 7: `compnent` is none of: component, author; did you mean `component`?"),
+        (
+            "expires = \"30d\"\npin = \"compnent\"",
+            "line 2, column 7: `compnent` is none of: component, author; did you mean `component`?",
+        ),
         ("expires = \"30d\"\nallow_rollback = \"yes\"", "`allow_rollback` must be true or false"),
         ("expires = \"30d\"\nnot_before = \"never\"", "`not_before` must be a date or a span"),
-        ("expires = \"30d\"\n[capabilities]\n\"crypto.sgin\" = {}", "line 3, column 1: `crypto.sgin` is not a capability"),
+        (
+            "expires = \"30d\"\n[capabilities]\n\"crypto.sgin\" = {}",
+            "line 3, column 1: `crypto.sgin` is not a capability",
+        ),
         ("expires = \"30d\"\n[capabilities]\n\"crypto.sgin\" = {}", "did you mean `crypto.sign`?"),
-        ("expires = \"30d\"\n[capabilities]\ncrypto.sign = { scope = [\"x\"] }", "write `\"crypto.sign\"` in quotes"),
-        ("expires = \"30d\"\n[capabilities]\n\"crypto.sign\" = {}", "`crypto.sign` needs a scope, the context"),
+        (
+            "expires = \"30d\"\n[capabilities]\ncrypto.sign = { scope = [\"x\"] }",
+            "write `\"crypto.sign\"` in quotes",
+        ),
+        (
+            "expires = \"30d\"\n[capabilities]\n\"crypto.sign\" = {}",
+            "`crypto.sign` needs a scope, the context",
+        ),
         ("expires = \"30d\"\n[capabilities]\n\"crypto.sign\" = \"allow\"", "`allow` is none of: deny"),
-        ("expires = \"30d\"\n[capabilities]\n\"crypto.sign\" = true", "`crypto.sign` must be `\"deny\"` or a table"),
-        ("expires = \"30d\"\n[capabilities]\n\"crypto.sign\" = { scope = \"x\" }", "line 3, column 27: `scope` must be a list of texts"),
-        ("expires = \"30d\"\n[capabilities]\n\"crypto.sign\" = { scopes = [\"x\"] }", "line 3, column 19: `scopes` is no key of a capability; did you mean `scope`?"),
-        ("expires = \"30d\"\n[capabilities]\n\"crypto.sign\" = { scope = [\"x\", \"a*b\"] }", "line 3, column 33: `a*b` is not a scope"),
-        ("expires = \"30d\"\n[capabilities]\n\"crypto.sign\" = { scope = [\"x\"], conditions = [\"uses<5\"] }", "`uses<5` is not a condition"),
-        ("expires = \"30d\"\n[capabilities]\n\"crypto.open\" = { scope = [\"x\"] }", "`crypto.open` has no scope"),
-        ("expires = \"30d\"\n[resources]\ngpu = \"full\"", "line 3, column 1: `gpu` is no key of [resources]"),
+        (
+            "expires = \"30d\"\n[capabilities]\n\"crypto.sign\" = true",
+            "`crypto.sign` must be `\"deny\"` or a table",
+        ),
+        (
+            "expires = \"30d\"\n[capabilities]\n\"crypto.sign\" = { scope = \"x\" }",
+            "line 3, column 27: `scope` must be a list of texts",
+        ),
+        (
+            "expires = \"30d\"\n[capabilities]\n\"crypto.sign\" = { scopes = [\"x\"] }",
+            "line 3, column 19: `scopes` is no key of a capability; did you mean `scope`?",
+        ),
+        (
+            "expires = \"30d\"\n[capabilities]\n\"crypto.sign\" = { scope = [\"x\", \"a*b\"] }",
+            "line 3, column 33: `a*b` is not a scope",
+        ),
+        (
+            "expires = \"30d\"\n[capabilities]\n\"crypto.sign\" = { scope = [\"x\"], conditions = [\"uses<5\"] }",
+            "`uses<5` is not a condition",
+        ),
+        (
+            "expires = \"30d\"\n[capabilities]\n\"crypto.open\" = { scope = [\"x\"] }",
+            "`crypto.open` has no scope",
+        ),
+        (
+            "expires = \"30d\"\n[resources]\ngpu = \"full\"",
+            "line 3, column 1: `gpu` is no key of [resources]",
+        ),
         ("expires = \"30d\"\n[resources]\nnetwork = \"some\"", "`some` is not a kind of network access"),
-        ("expires = \"30d\"\n[limits]\nmemroy = \"1MiB\"", "`memroy` is no key of [limits]; did you mean `memory`?"),
+        (
+            "expires = \"30d\"\n[limits]\nmemroy = \"1MiB\"",
+            "`memroy` is no key of [limits]; did you mean `memory`?",
+        ),
         ("expires = \"30d\"\n[limits]\nmemory = 5", "line 3, column 10: `memory` must be a text in quotes"),
-        ("expires = \"30d\"\n[limits]\nmemory = \"64MB\"", "line 3, column 10: the limit `memory` cannot be `64MB`: write a size such as `64MiB`"),
+        (
+            "expires = \"30d\"\n[limits]\nmemory = \"64MB\"",
+            "line 3, column 10: the limit `memory` cannot be `64MB`: write a size such as `64MiB`",
+        ),
         ("expires = \"30d\"\n[limits]\nmemory = \"9GiB\"", "the limit `memory` must lie between 1B and 4GiB"),
         ("expires = \"30d", "line 1, column"),
         ("# é\nexpires = \"30d\" x", "line 2, column"),
@@ -128,8 +167,13 @@ fn dates_are_taken_with_and_without_quotes() {
 
 #[test]
 fn flags_add_up_to_a_request() {
-    let allow_flags =
-        ["crypto.sign:receipt", "crypto.sign:invoice-*", "crypto.sign:receipt", "identity.self", "crypto.verify:did:key:z6Mk*"];
+    let allow_flags = [
+        "crypto.sign:receipt",
+        "crypto.sign:invoice-*",
+        "crypto.sign:receipt",
+        "identity.self",
+        "crypto.verify:did:key:z6Mk*",
+    ];
     let until = When::parse("30d").unwrap();
     let permissions = PermissionRequest::from_flags(&allow_flags, until)
         .unwrap()
@@ -162,7 +206,14 @@ fn flags_that_are_not_understood_are_refused() {
 fn any_rule(capability: Capability) -> impl Strategy<Value = CapabilityRule> {
     let scope = proptest::collection::btree_set("!?[a-z\"'\\\\]{1,6}\\*?", 0..4);
     let conditions = proptest::sample::subsequence(
-        vec!["time:08:00-18:00", "days:mon,fri", "trust>=partner", "uses<=3", "rate<=2/1m", "environment=test"],
+        vec![
+            "time:08:00-18:00",
+            "days:mon,fri",
+            "trust>=partner",
+            "uses<=3",
+            "rate<=2/1m",
+            "environment=test",
+        ],
         0..6,
     );
     (any::<bool>(), scope, conditions, proptest::option::of(1_u64..1 << 42)).prop_map(

@@ -178,7 +178,9 @@ fn a_revoked_grant_counts_no_longer_and_does_not_come_back() {
     assert!(matches!(world.install(&signed), Err(PermissionError::Revoked { grant, .. }) if grant == id));
     assert_eq!(world.revoke(id).unwrap().version(), 1, "once is enough");
     let listed = list(&world.home, &world.config, at(3_000)).unwrap();
-    assert!(matches!(&listed[0].standing, Standing::Revoked(revoked) if revoked.reason == "no longer wanted"));
+    assert!(
+        matches!(&listed[0].standing, Standing::Revoked(revoked) if revoked.reason == "no longer wanted")
+    );
     let unknown = GrantId::of(b"unknown");
     assert!(matches!(world.revoke(unknown), Err(PermissionError::Unknown { grant }) if grant == unknown));
 }
