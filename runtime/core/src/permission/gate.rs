@@ -8,11 +8,12 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use serde::Serialize;
 
+use super::access::ResourceAccess;
 use super::condition::Condition;
-use super::document::{GrantId, ResourceAccess};
 use super::effective::{Effective, Held};
 use super::evaluate::{Facts, Reason};
 use super::explain::{Explanation, explain};
+use super::grant_id::GrantId;
 use super::marker::CapabilityMarker;
 use super::usage::{Counter, UseLedger};
 use crate::capability::Capability;

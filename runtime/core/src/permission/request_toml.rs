@@ -23,9 +23,11 @@ use std::str::FromStr;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::document::{MemoryAccess, ResourceAccess, ScopeItem};
-use super::limits::LimitName;
-use super::request::{PermissionRequest, PinKind, RequestError, RuleRequest, ValueError, When, hint};
+use super::access::{MemoryAccess, ResourceAccess};
+use super::document::ScopeItem;
+use super::limit_name::LimitName;
+use super::request::{PermissionRequest, PinKind, RuleRequest, When};
+use super::request_error::{RequestError, ValueError, hint};
 use crate::capability::Capability;
 use crate::line;
 

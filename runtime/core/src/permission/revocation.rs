@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::PermissionError;
-use super::document::GrantId;
+use super::grant_id::GrantId;
 use crate::canonical;
 use crate::clock::Timestamp;
 use crate::crypto::Signer;

@@ -13,7 +13,7 @@ mod whole;
 use std::collections::BTreeMap;
 
 use super::document::Pin;
-use super::effective::{Ceiling, Declaration};
+use super::sources::{Ceiling, Declaration};
 use super::*;
 use crate::capability::Capability;
 use crate::clock::Timestamp;
@@ -83,6 +83,7 @@ fn declaration() -> Declaration {
         memory: None,
         network: NetworkAccess::Full,
         storage: StorageAccess::Persistent,
+        expires: None,
     }
 }
 

@@ -21,6 +21,7 @@ struct World<'a> {
     declared: &'a BTreeMap<String, Vec<String>>,
     ceiling: &'a [String],
     level: &'a str,
+    ends: Option<u64>,
     grants: &'a [(String, Value)],
     now: u64,
     environment: Option<&'a str>,
@@ -77,6 +78,9 @@ fn reference(
     let is_plain = scope.len() <= 256 && scope.bytes().all(|byte| (0x21..=0x7e).contains(&byte));
     if !is_plain || has_scope == scope.is_empty() {
         return Err("malformed-scope");
+    }
+    if world.ends.is_some_and(|end| end <= world.now) {
+        return Err("component-expired");
     }
     let declared = world.declared.get(capability).ok_or("not-declared")?;
     if has_scope && !declared.iter().any(|pattern| covers(pattern, scope)) {
@@ -213,6 +217,7 @@ fn random_grant(luck: &mut Luck, number: u64) -> AgentPermissions {
 
 fn compare(luck: &mut Luck, calls: u64) -> (u64, u64) {
     let mut declaration = declaration();
+    declaration.expires = luck.one_in(4).then(|| at(WEEK / 2 + luck.below(WEEK)));
     let mut ceiling = ceiling();
     ceiling.level = *luck.pick(&[&TrustLevel::External, &TrustLevel::Partner, &TrustLevel::Trusted]);
     for capability in CAPABILITIES {
@@ -256,6 +261,7 @@ fn compare(luck: &mut Luck, calls: u64) -> (u64, u64) {
             declared: &declared,
             ceiling: &names,
             level: ceiling.level.as_str(),
+            ends: declaration.expires.map(Timestamp::as_millis),
             grants: &documents,
             now,
             environment: environment.as_ref().map(Name::as_str),

@@ -78,7 +78,8 @@ impl World {
     }
 
     fn effective(&self) -> Effective {
-        let permissions = VerifiedPermissions::load(&self.home, &self.config, &self.component).unwrap();
+        let permissions =
+            VerifiedPermissions::load(&self.home, &self.config, &self.component, now()).unwrap();
         Effective::compute(&self.component, &permissions, &self.trust)
     }
 }
@@ -117,6 +118,33 @@ fn a_stranger_gets_no_more_than_strangers_may() {
     let facts = Facts { now: now(), environment: None, usage: Usage::NONE };
     let change = explain(&effective, Capability::CryptoSign, "receipt", &facts).change;
     assert!(change.contains(&format!("kos trust add {} --level", key(1).did())), "{change}");
+}
+
+#[test]
+fn what_the_trust_store_takes_back_is_taken_from_a_running_agent() {
+    let world = world(TrustLevel::Partner);
+    world.grant(PERMISSIONS);
+    let judge = |store: &TrustStore| {
+        let trust = trust::install(&world.home, &world.config, store, &[&key(9)], now()).unwrap();
+        let permissions =
+            VerifiedPermissions::load(&world.home, &world.config, &world.component, now()).unwrap();
+        let effective = Effective::compute(&world.component, &permissions, &trust);
+        let facts = Facts { now: now(), environment: None, usage: Usage::NONE };
+        ["crypto.hash:sha-512", "crypto.sign:receipt"].map(|call| {
+            let (capability, scope) = call.split_once(':').unwrap();
+            super::evaluate(&effective, capability.parse().unwrap(), scope, &facts).is_allowed()
+        })
+    };
+    let author = key(1).did();
+    let partner = world.trust.store().clone();
+    let external = partner.add_author(author, TrustLevel::External, None, now()).unwrap().store;
+    let trusted = external.add_author(author, TrustLevel::Trusted, None, now()).unwrap().store;
+    let revoked = trusted.revoke_component(world.component.digest(), "flawed", now()).unwrap().store;
+    assert_eq!(judge(&external), [true, false]);
+    assert_eq!(judge(&trusted), [true, true], "no more than the level it was verified at");
+    assert_eq!(judge(&revoked), [false, false]);
+    let nobody = revoked.revoke_key(author, "stolen", now()).unwrap().store;
+    assert_eq!(judge(&nobody), [false, false]);
 }
 
 #[test]
