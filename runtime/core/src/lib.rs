@@ -24,3 +24,5 @@ pub mod trust;
 
 pub mod manifest;
 pub mod permission;
+
+pub mod log;

@@ -217,7 +217,7 @@ fn change(
     component: &str,
 ) -> String {
     let grant_command = || {
-        let mut command = format!("kos grant {component}");
+        let mut command = format!("kos grant {}", quoted(component));
         let scopes: Vec<_> = scopes.iter().filter(|scope| !scope.is_empty()).collect();
         if scopes.is_empty() {
             command.push_str(&format!(" --allow {capability}"));

@@ -27,18 +27,18 @@ pub type Recorder = Arc<dyn Fn(&Denied) + Send + Sync>;
 /// The proof that a call was allowed for one scope. Only [`Gate::authorize`] makes one, and it is used at once.
 ///
 /// It cannot be made elsewhere:
-/// ```compile_fail
+/// ```compile_fail,E0451
 /// use kos_core::permission::{Grant, marker::CryptoSign};
 /// let forged = Grant::<CryptoSign> { scope: "receipt", grant: todo!(), capability: std::marker::PhantomData };
 /// ```
 /// The proof of one capability is none of another:
-/// ```compile_fail
+/// ```compile_fail,E0308
 /// use kos_core::permission::{Grant, marker::{CryptoHash, CryptoSign}};
 /// fn sign(grant: Grant<'_, CryptoSign>) {}
 /// fn attack(grant: Grant<'_, CryptoHash>) { sign(grant) }
 /// ```
 /// It is not copied, so that it is not used twice:
-/// ```compile_fail
+/// ```compile_fail,E0382
 /// use kos_core::permission::{Grant, marker::CryptoSign};
 /// fn sign(grant: Grant<'_, CryptoSign>) {}
 /// fn twice(grant: Grant<'_, CryptoSign>) { sign(grant); sign(grant) }

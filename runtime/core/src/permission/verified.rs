@@ -21,7 +21,7 @@ const ISSUED_SKEW: Duration = Duration::from_secs(300);
 /// One manifest that enough operators of this host have signed.
 ///
 /// Only [`VerifiedGrant::verify`] makes one:
-/// ```compile_fail
+/// ```compile_fail,E0451
 /// use kos_core::permission::{AgentPermissions, GrantId, VerifiedGrant};
 /// fn forge(id: GrantId, permissions: AgentPermissions) -> VerifiedGrant {
 ///     VerifiedGrant { id, permissions, signers: vec![] }
@@ -88,7 +88,7 @@ impl VerifiedGrant {
 /// and not revoked. Some may have ended, or not begun: that is judged at each call.
 ///
 /// Only [`VerifiedPermissions::load`] makes one:
-/// ```compile_fail
+/// ```compile_fail,E0451
 /// use kos_core::permission::{VerifiedGrant, VerifiedPermissions};
 /// fn forge(grants: Vec<VerifiedGrant>) -> VerifiedPermissions {
 ///     VerifiedPermissions { grants, pinned_elsewhere: vec![] }
