@@ -173,9 +173,9 @@ const ECHO: &str = r#"(component
     (core func $get-in (canon lower (func $stdin "get-stdin")))
     (core func $get-out (canon lower (func $stdout "get-stdout")))
     (core func $read (canon lower (func $streams "[method]input-stream.blocking-read")
-        (memory $libc "memory") (realloc (func $libc "realloc"))))
+        (memory (core memory $libc "memory")) (realloc (core func $libc "realloc"))))
     (core func $write (canon lower (func $streams "[method]output-stream.blocking-write-and-flush")
-        (memory $libc "memory") (realloc (func $libc "realloc"))))
+        (memory (core memory $libc "memory")) (realloc (core func $libc "realloc"))))
     (core module $m
         (import "libc" "memory" (memory 1))
         (import "wasi" "in" (func $in (result i32)))

@@ -33,9 +33,9 @@
             (local.get $at)))
     (core instance $libc (instantiate $libc))
     (core func $directories (canon lower (func $preopens "get-directories")
-        (memory $libc "memory") (realloc (func $libc "realloc"))))
-    (core func $open (canon lower (func $types "[method]descriptor.open-at") (memory $libc "memory")))
-    (core func $write (canon lower (func $types "[method]descriptor.write") (memory $libc "memory")))
+        (memory (core memory $libc "memory")) (realloc (core func $libc "realloc"))))
+    (core func $open (canon lower (func $types "[method]descriptor.open-at") (memory (core memory $libc "memory"))))
+    (core func $write (canon lower (func $types "[method]descriptor.write") (memory (core memory $libc "memory"))))
     (core module $m
         (import "libc" "memory" (memory 1))
         (import "wasi" "directories" (func $directories (param i32)))
