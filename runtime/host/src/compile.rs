@@ -117,7 +117,11 @@ impl Compiler {
     }
 
     /// The artifact of `component`.
-    pub(crate) fn compile(&self, component: &[u8], progress: Option<&Progress>) -> Result<Vec<u8>, CompileError> {
+    pub(crate) fn compile(
+        &self,
+        component: &[u8],
+        progress: Option<&Progress>,
+    ) -> Result<Vec<u8>, CompileError> {
         match self {
             Self::Child { program, wall } => {
                 let mut child = Command::new(program)

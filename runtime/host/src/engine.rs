@@ -7,9 +7,7 @@
 
 use std::num::{NonZeroU32, NonZeroUsize};
 
-use wasmtime::{
-    Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig,
-};
+use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
 /// Stack that wasm code of one agent may use. wasmtime's own default, written out because an agent's
 /// recursion limit is part of what we promise.
@@ -135,8 +133,7 @@ mod tests {
     #[test]
     fn what_the_compiling_engine_makes_fits_the_running_engine() {
         let hash = |engine: &Engine| {
-            BuildHasherDefault::<DefaultHasher>::default()
-                .hash_one(engine.precompile_compatibility_hash())
+            BuildHasherDefault::<DefaultHasher>::default().hash_one(engine.precompile_compatibility_hash())
         };
         let compiling = for_compiling().unwrap();
         let running = for_running(Capacity::ONE).unwrap();

@@ -215,7 +215,8 @@ impl Inner {
             .map_err(|error| Refusal::System { cause: format!("{error:#}") })?;
         let system = |error: std::io::Error| Refusal::System { cause: error.to_string() };
         let host_name = HOST_KEY.parse().map_err(|_| Refusal::System { cause: "no host key".into() })?;
-        let host_key = KeyHandle::new(Arc::clone(&options.custodian), KeyName::new(KeyRole::Host, host_name))?;
+        let host_key =
+            KeyHandle::new(Arc::clone(&options.custodian), KeyName::new(KeyRole::Host, host_name))?;
         Ok(Self {
             id: identifier()?,
             cache: Cache::new(options.home.cache(), engine.clone()),
@@ -317,8 +318,7 @@ impl Inner {
 
 /// A run's or host's identifier.
 pub(crate) fn identifier() -> Result<String, Refusal> {
-    let bytes: [u8; 16] =
-        crypto::random().map_err(|error| Refusal::System { cause: error.to_string() })?;
+    let bytes: [u8; 16] = crypto::random().map_err(|error| Refusal::System { cause: error.to_string() })?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 

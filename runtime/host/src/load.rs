@@ -284,7 +284,10 @@ pub(crate) fn still_trusted(
 ) -> Result<(), manifest::Refusal> {
     let digest = component.digest();
     if let Some(revocation) = trust.component_revocation(&digest) {
-        return Err(manifest::Refusal::ComponentRevoked { component: digest, revocation: revocation.clone() });
+        return Err(manifest::Refusal::ComponentRevoked {
+            component: digest,
+            revocation: revocation.clone(),
+        });
     }
     for key in component.signers() {
         if let Some(revocation) = trust.key_revocation(key) {

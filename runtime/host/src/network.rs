@@ -14,11 +14,15 @@ use std::sync::Arc;
 use kos_core::permission::NetworkHost;
 use kos_core::resource::NetworkAccess;
 use wasmtime::component::{HasData, Linker, Resource};
-use wasmtime_wasi::p2::bindings::sockets::ip_name_lookup::{self, HostResolveAddressStream, ResolveAddressStream};
-use wasmtime_wasi::p2::bindings::sockets::network::{self as sockets, ErrorCode, HostNetwork, IpAddress, Network as NetworkHandle};
+use wasmtime_wasi::WasiCtxBuilder;
+use wasmtime_wasi::p2::bindings::sockets::ip_name_lookup::{
+    self, HostResolveAddressStream, ResolveAddressStream,
+};
+use wasmtime_wasi::p2::bindings::sockets::network::{
+    self as sockets, ErrorCode, HostNetwork, IpAddress, Network as NetworkHandle,
+};
 use wasmtime_wasi::p2::{DynPollable, SocketError};
 use wasmtime_wasi::sockets::{SocketAddrUse, WasiSocketsCtxView, WasiSocketsView as _};
-use wasmtime_wasi::WasiCtxBuilder;
 
 use crate::agent::Agent;
 use crate::agent::Powers;
@@ -67,13 +71,21 @@ impl Network {
     }
 }
 
-async fn is_restricted_use_allowed(hosts: Arc<HashSet<NetworkHost>>, address: SocketAddr, usage: SocketAddrUse) -> bool {
+async fn is_restricted_use_allowed(
+    hosts: Arc<HashSet<NetworkHost>>,
+    address: SocketAddr,
+    usage: SocketAddrUse,
+) -> bool {
     match usage {
         // Bound by the system before it connects; listening is what would open the agent to others.
-        SocketAddrUse::TcpBind | SocketAddrUse::UdpBind => address.ip().is_unspecified() && address.port() == 0,
+        SocketAddrUse::TcpBind | SocketAddrUse::UdpBind => {
+            address.ip().is_unspecified() && address.port() == 0
+        }
         SocketAddrUse::TcpListen | SocketAddrUse::TcpAccept => false,
         SocketAddrUse::TcpConnect | SocketAddrUse::UdpSend | SocketAddrUse::UdpReceive => {
-            tokio::task::spawn_blocking(move || hosts.iter().any(|host| reaches(host, address))).await.unwrap_or(false)
+            tokio::task::spawn_blocking(move || hosts.iter().any(|host| reaches(host, address)))
+                .await
+                .unwrap_or(false)
         }
     }
 }
@@ -118,7 +130,9 @@ fn is_public(address: IpAddr) -> bool {
             // Global unicast is 2000::/3; in it, 2001:db8::/32 is documentation, and 64:ff9b::/96 and 2002::/16 embed IPv4.
             None => {
                 let [first, second, ..] = address.segments();
-                (0x2000..0x4000).contains(&first) && first != 0x2002 && !(first == 0x2001 && matches!(second, 0 | 0xdb8))
+                (0x2000..0x4000).contains(&first)
+                    && first != 0x2002
+                    && !(first == 0x2001 && matches!(second, 0 | 0xdb8))
             }
         },
     }
@@ -163,7 +177,10 @@ impl sockets::Host for Lookup<'_> {
         self.inner.convert_error_code(error)
     }
 
-    fn network_error_code(&mut self, error: Resource<wasmtime::Error>) -> wasmtime::Result<Option<ErrorCode>> {
+    fn network_error_code(
+        &mut self,
+        error: Resource<wasmtime::Error>,
+    ) -> wasmtime::Result<Option<ErrorCode>> {
         self.inner.network_error_code(error)
     }
 }
@@ -175,11 +192,17 @@ impl HostNetwork for Lookup<'_> {
 }
 
 impl HostResolveAddressStream for Lookup<'_> {
-    fn resolve_next_address(&mut self, stream: Resource<ResolveAddressStream>) -> Result<Option<IpAddress>, SocketError> {
+    fn resolve_next_address(
+        &mut self,
+        stream: Resource<ResolveAddressStream>,
+    ) -> Result<Option<IpAddress>, SocketError> {
         self.inner.resolve_next_address(stream)
     }
 
-    fn subscribe(&mut self, stream: Resource<ResolveAddressStream>) -> wasmtime::Result<Resource<DynPollable>> {
+    fn subscribe(
+        &mut self,
+        stream: Resource<ResolveAddressStream>,
+    ) -> wasmtime::Result<Resource<DynPollable>> {
         self.inner.subscribe(stream)
     }
 
@@ -197,9 +220,27 @@ mod tests {
     #[test]
     fn addresses_that_are_not_of_the_internet_at_large_are_private() {
         for private in [
-            "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1",
-            "255.255.255.255", "198.18.0.1", "192.0.2.1", "::1", "::", "fe80::1", "fc00::1", "ff02::1", "::ffff:10.0.0.1",
-            "::ffff:127.0.0.1", "2001:db8::1", "2002:7f00:1::", "64:ff9b::7f00:1",
+            "127.0.0.1",
+            "10.1.2.3",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "100.64.0.1",
+            "0.0.0.0",
+            "224.0.0.1",
+            "255.255.255.255",
+            "198.18.0.1",
+            "192.0.2.1",
+            "::1",
+            "::",
+            "fe80::1",
+            "fc00::1",
+            "ff02::1",
+            "::ffff:10.0.0.1",
+            "::ffff:127.0.0.1",
+            "2001:db8::1",
+            "2002:7f00:1::",
+            "64:ff9b::7f00:1",
         ] {
             assert!(!is_public(private.parse().unwrap()), "{private}");
         }

@@ -32,7 +32,10 @@ impl Server {
         let socket = socket_path(&inner.home, &inner.id);
         let listener = bind(&socket).map_err(system)?;
         let host = Arc::downgrade(inner);
-        std::thread::Builder::new().name("kos-control".into()).spawn(move || serve(&listener, &host)).map_err(system)?;
+        std::thread::Builder::new()
+            .name("kos-control".into())
+            .spawn(move || serve(&listener, &host))
+            .map_err(system)?;
         Ok(Self { socket, lock, _held: held })
     }
 }

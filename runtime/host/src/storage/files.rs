@@ -8,8 +8,9 @@ use wasmtime::component::{HasData, Linker, Resource};
 use wasmtime_wasi::WasiCtxView;
 use wasmtime_wasi::filesystem::WasiFilesystemCtxView;
 use wasmtime_wasi::p2::bindings::filesystem::types::{
-    self, Advice, Descriptor, DescriptorFlags, DescriptorStat, DescriptorType, DirectoryEntry, DirectoryEntryStream, ErrorCode,
-    Filesize, HostDescriptor, HostDirectoryEntryStream, MetadataHashValue, NewTimestamp, OpenFlags, PathFlags,
+    self, Advice, Descriptor, DescriptorFlags, DescriptorStat, DescriptorType, DirectoryEntry,
+    DirectoryEntryStream, ErrorCode, Filesize, HostDescriptor, HostDirectoryEntryStream, MetadataHashValue,
+    NewTimestamp, OpenFlags, PathFlags,
 };
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsError, FsResult};
 
@@ -97,7 +98,12 @@ impl Files<'_> {
         if is_truncated { self.set_size(same(fd), 0).await } else { Ok(()) }
     }
 
-    fn wrapped(&mut self, fd: &Fd, stream: Resource<DynOutputStream>, place: Place) -> FsResult<Resource<DynOutputStream>> {
+    fn wrapped(
+        &mut self,
+        fd: &Fd,
+        stream: Resource<DynOutputStream>,
+        place: Place,
+    ) -> FsResult<Resource<DynOutputStream>> {
         let file = self.quota()?.descriptors.get(&fd.rep()).cloned().ok_or(ErrorCode::BadDescriptor)?;
         let inner = self.inner.table.delete(stream)?;
         let wrapped: DynOutputStream = Box::new(QuotaStream::new(inner, file, place));
@@ -117,7 +123,10 @@ impl types::Host for Files<'_> {
         self.inner.convert_error_code(error)
     }
 
-    fn filesystem_error_code(&mut self, error: Resource<wasmtime::Error>) -> wasmtime::Result<Option<ErrorCode>> {
+    fn filesystem_error_code(
+        &mut self,
+        error: Resource<wasmtime::Error>,
+    ) -> wasmtime::Result<Option<ErrorCode>> {
         self.inner.filesystem_error_code(error)
     }
 }
@@ -292,13 +301,21 @@ impl HostDescriptor for Files<'_> {
         self.inner.metadata_hash(fd).await
     }
 
-    async fn metadata_hash_at(&mut self, fd: Fd, flags: PathFlags, path: String) -> FsResult<MetadataHashValue> {
+    async fn metadata_hash_at(
+        &mut self,
+        fd: Fd,
+        flags: PathFlags,
+        path: String,
+    ) -> FsResult<MetadataHashValue> {
         self.inner.metadata_hash_at(fd, flags, path).await
     }
 }
 
 impl HostDirectoryEntryStream for Files<'_> {
-    async fn read_directory_entry(&mut self, stream: Resource<DirectoryEntryStream>) -> FsResult<Option<DirectoryEntry>> {
+    async fn read_directory_entry(
+        &mut self,
+        stream: Resource<DirectoryEntryStream>,
+    ) -> FsResult<Option<DirectoryEntry>> {
         self.inner.read_directory_entry(stream).await
     }
 

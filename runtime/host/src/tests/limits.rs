@@ -39,7 +39,8 @@ fn a_loop_in_a_start_function_ends_with_its_fuel() {
 
 #[test]
 fn memory_that_grows_beyond_its_limit_ends_the_agent() {
-    let code = guests::module("(memory 1)", "(loop (drop (memory.grow (i32.const 16))) (br 0)) (i32.const 0)");
+    let code =
+        guests::module("(memory 1)", "(loop (drop (memory.grow (i32.const 16))) (br 0)) (i32.const 0)");
     assert_eq!(World::new().outcome(&code, "[limits]\nmemory = \"4MiB\""), Outcome::Memory);
 }
 
