@@ -6,12 +6,21 @@
 
 #[macro_use]
 pub mod id;
+pub mod capability;
 pub mod clock;
 pub mod crypto;
 pub mod durable;
+mod line;
+pub mod quantity;
+pub mod resource;
+pub mod scope;
 
 pub mod canonical;
 pub mod envelope;
 pub mod home;
 
+pub mod custody;
 pub mod log;
+pub mod trust;
+
+pub mod manifest;
