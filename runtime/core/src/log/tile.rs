@@ -31,6 +31,25 @@ pub enum Kind {
     Entries,
 }
 
+impl Kind {
+    /// The bytes of the first `width` elements of a tile; `None` if it has fewer.
+    #[must_use]
+    pub fn beginning(self, bytes: &[u8], width: u64) -> Option<&[u8]> {
+        let length = match self {
+            Self::Hashes { .. } => width as usize * 32,
+            Self::Entries => {
+                let mut entries = entries(bytes);
+                let mut length = 0;
+                for _ in 0..width {
+                    length += entries.next()??.len() + 2;
+                }
+                length
+            }
+        };
+        bytes.get(..length)
+    }
+}
+
 /// One file in `tile/`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tile {
@@ -69,6 +88,16 @@ impl Tile {
     #[must_use]
     pub fn is_partial(&self) -> bool {
         self.width < WIDTH
+    }
+
+    /// The size of a tree in which this tile is just full.
+    #[must_use]
+    pub fn end(&self) -> Option<u64> {
+        let level = match self.kind {
+            Kind::Hashes { level } => level,
+            Kind::Entries => 0,
+        };
+        span(level + 1)?.checked_mul(self.number + 1)
     }
 
     fn stem(&self) -> String {

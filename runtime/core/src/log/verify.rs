@@ -262,7 +262,7 @@ impl Pass<'_> {
             let bytes = read(&path, MAX_BUNDLE)?.unwrap_or_default();
             // One that is wider than the checkpoint covers is being published; what the checkpoint covers must fit.
             let (older, newer) = if width < tile.width { (&bytes[..], newest) } else { (newest, &bytes[..]) };
-            if beginning(tile.kind, newer, width.min(tile.width)) != Some(older) {
+            if tile.kind.beginning(newer, width.min(tile.width)) != Some(older) {
                 return Err(VerifyError::Mismatch { path });
             }
         }
@@ -296,20 +296,4 @@ impl Pass<'_> {
             None => Ok((size - published, torn)),
         }
     }
-}
-
-/// The bytes of the first `width` elements of a tile; `None` if it has fewer.
-fn beginning(kind: Kind, bytes: &[u8], width: u64) -> Option<&[u8]> {
-    let length = match kind {
-        Kind::Hashes { .. } => width as usize * 32,
-        Kind::Entries => {
-            let mut entries = tile::entries(bytes);
-            let mut length = 0;
-            for _ in 0..width {
-                length += entries.next()??.len() + 2;
-            }
-            length
-        }
-    };
-    bytes.get(..length)
 }
