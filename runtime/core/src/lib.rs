@@ -6,9 +6,13 @@
 
 #[macro_use]
 pub mod id;
+pub mod capability;
 pub mod clock;
 pub mod crypto;
 pub mod durable;
+pub mod quantity;
+pub mod resource;
+pub mod scope;
 
 pub mod canonical;
 pub mod envelope;

@@ -1,2 +1,47 @@
-//! Placeholder.
-fn main() {}
+//! `cargo xtask`: sets the machine up, builds the agents, demonstrates and tests kOS.
+//!
+//! In scope: starting other programs in the right order, and saying what happens. Out of scope: anything kOS
+//! itself does; the demo drives the real binaries and reads what they print.
+
+use std::process::ExitCode;
+
+mod agents;
+mod scratch;
+mod setup;
+mod shell;
+mod test;
+mod workspace;
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  setup           get the wasm32-wasip2 target that agents are compiled for
+  agents          set up, then build every agent of sample-agents/ as a component
+  test [--quick]  set up, then formatting, clippy, documentation (not with --quick), agents and all tests
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let result = match words.as_slice() {
+        ["setup"] => setup::execute(),
+        ["agents"] => agents::execute(),
+        ["test"] => test::execute(test::Extent::Full),
+        ["test", "--quick"] => test::execute(test::Extent::Quick),
+        [] | ["help" | "--help" | "-h"] => {
+            eprint!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        _ => {
+            eprint!("unknown command: {}\n\n{HELP}", words.join(" "));
+            return ExitCode::from(2);
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nerror: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! What an agent can be allowed to do: the closed list of capabilities (I2).
+//!
+//! Source: the project's contract, `wit/`. In scope: names, interfaces, and what a scope means for each. Out of scope:
+//! who holds which ([`crate::manifest`] declares, [`crate::trust`] caps).
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Longer than any capability's name; what an error shows of a wrong one.
+const SHOWN_MAX: usize = 80;
+
+/// The text names no capability.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not a capability; there are: {}", Capability::listing())]
+pub struct CapabilityError {
+    /// What was given, cut to a displayable length.
+    pub text: String,
+}
+
+/// One thing that an agent can be allowed to do. A name that is not here is refused, never ignored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Capability {
+    /// Describe itself: its own identifier, keys, name and trust level.
+    IdentitySelf,
+    /// List the grants in force for it.
+    IdentityGrants,
+    /// Hash data. Scope: the algorithm (`sha-512`, `blake3`).
+    CryptoHash,
+    /// Sign with its own key, which it never sees. Scope: the context, the name of the use (`receipt`).
+    CryptoSign,
+    /// Verify a signature made by an agent. Scope: the signer's identifier.
+    CryptoVerify,
+    /// Encrypt to a recipient. Scope: the recipient's agreement key.
+    CryptoSeal,
+    /// Open what was sealed to it.
+    CryptoOpen,
+    /// Write remarks into the host's log. Scope: the topic.
+    AuditNote,
+}
+
+impl Capability {
+    /// Every capability, in the order of the contract.
+    pub const ALL: [Self; 8] = [
+        Self::IdentitySelf,
+        Self::IdentityGrants,
+        Self::CryptoHash,
+        Self::CryptoSign,
+        Self::CryptoVerify,
+        Self::CryptoSeal,
+        Self::CryptoOpen,
+        Self::AuditNote,
+    ];
+
+    /// The capability's name: its interface, a dot, and the operation.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::IdentitySelf => "identity.self",
+            Self::IdentityGrants => "identity.grants",
+            Self::CryptoHash => "crypto.hash",
+            Self::CryptoSign => "crypto.sign",
+            Self::CryptoVerify => "crypto.verify",
+            Self::CryptoSeal => "crypto.seal",
+            Self::CryptoOpen => "crypto.open",
+            Self::AuditNote => "audit.note",
+        }
+    }
+
+    /// The interface that offers it: `crypto` for `kos:agent/crypto`.
+    #[must_use]
+    pub const fn interface(self) -> &'static str {
+        match self {
+            Self::IdentitySelf | Self::IdentityGrants => "identity",
+            Self::CryptoHash
+            | Self::CryptoSign
+            | Self::CryptoVerify
+            | Self::CryptoSeal
+            | Self::CryptoOpen => "crypto",
+            Self::AuditNote => "audit",
+        }
+    }
+
+    /// What a scope of this capability names, in one word; none where the capability has no scope.
+    #[must_use]
+    pub const fn describes_scope(self) -> Option<&'static str> {
+        match self {
+            Self::CryptoHash => Some("algorithm"),
+            Self::CryptoSign => Some("context"),
+            Self::CryptoVerify => Some("signer"),
+            Self::CryptoSeal => Some("recipient"),
+            Self::AuditNote => Some("topic"),
+            Self::IdentitySelf | Self::IdentityGrants | Self::CryptoOpen => None,
+        }
+    }
+
+    /// Whether the capability is held for named scopes. One without a scope is held or not, and its list of scopes
+    /// is empty.
+    #[must_use]
+    pub const fn has_scope(self) -> bool {
+        self.describes_scope().is_some()
+    }
+
+    fn listing() -> String {
+        Self::ALL.map(Self::as_str).join(", ")
+    }
+}
+
+impl fmt::Display for Capability {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Capability {
+    type Err = CapabilityError;
+
+    fn from_str(text: &str) -> Result<Self, CapabilityError> {
+        Self::ALL.into_iter().find(|capability| capability.as_str() == text).ok_or_else(|| CapabilityError {
+            text: text.chars().filter(|character| !character.is_control()).take(SHOWN_MAX).collect(),
+        })
+    }
+}
+
+serde_as_text!(Capability);
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_capability_is_read_back_from_its_name() {
+        for capability in Capability::ALL {
+            assert_eq!(capability.to_string().parse::<Capability>().unwrap(), capability);
+            assert!(capability.as_str().starts_with(&format!("{}.", capability.interface())));
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_not_in_the_list_is_refused_with_the_list() {
+        for text in ["", "crypto", "crypto.", "crypto.*", "Crypto.hash", "crypto.hash ", "vault.reveal", "*"]
+        {
+            let error = text.parse::<Capability>().unwrap_err();
+            assert!(error.to_string().contains("audit.note"), "{error}");
+        }
+        assert!("x\n".repeat(1_000).parse::<Capability>().unwrap_err().text.len() <= SHOWN_MAX);
+    }
+
+    #[test]
+    fn a_capability_in_json_is_its_name() {
+        assert_eq!(serde_json::to_string(&Capability::CryptoSign).unwrap(), "\"crypto.sign\"");
+        assert!(serde_json::from_str::<Capability>("\"crypto.forge\"").is_err());
+    }
+}
