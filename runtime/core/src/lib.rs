@@ -17,3 +17,5 @@ pub mod scope;
 pub mod canonical;
 pub mod envelope;
 pub mod home;
+
+pub mod custody;
