@@ -10,6 +10,7 @@ pub mod capability;
 pub mod clock;
 pub mod crypto;
 pub mod durable;
+mod line;
 pub mod quantity;
 pub mod resource;
 pub mod scope;
@@ -19,3 +20,6 @@ pub mod envelope;
 pub mod home;
 
 pub mod custody;
+pub mod trust;
+
+pub mod manifest;
