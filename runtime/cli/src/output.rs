@@ -8,7 +8,8 @@ use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
-use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table, presets};
+use comfy_table::presets::NOTHING;
+use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table};
 use serde::Serialize;
 
 use crate::failure::Failure;
@@ -144,7 +145,7 @@ impl Columns {
     #[must_use]
     pub fn new(headings: &[&str]) -> Self {
         let mut table = Table::new();
-        table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+        table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
         if !colours_wanted() {
             table.force_no_tty();
         }
@@ -159,7 +160,7 @@ impl Columns {
     pub fn facts() -> Self {
         let mut columns = Self::new(&[]);
         columns.table = Table::new();
-        columns.table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+        columns.table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
         if !colours_wanted() {
             columns.table.force_no_tty();
         }

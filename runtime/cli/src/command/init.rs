@@ -9,7 +9,6 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use kos_core::clock::{Clock as _, SystemClock};
-use kos_core::crypto::Signer as _;
 use kos_core::custody::{self, Custodian as _, Kdf, KeyName, KeyRole, SlotSpec, ThreadCustodian};
 use kos_core::durable;
 use kos_core::home::{Home, HomeError, HostConfig};
@@ -108,7 +107,7 @@ impl Init {
     /// The slots of the new home: all that is named, or a passphrase from the terminal.
     fn slots(&self) -> Result<Vec<SlotSpec>, Failure> {
         if let Some(way) = self.unlock.named()? {
-            return Ok(vec![slot_for(way, self.kdf.kdf())]);
+            return Ok(vec![slot_for(way, self.kdf.kdf())?]);
         }
         if !prompt::is_possible() {
             return Err(Failure::new("a home needs a way to unlock its keys")
@@ -128,7 +127,7 @@ impl Init {
         check_threshold(&config)?;
         let session = Session::new(home.clone(), config, custodian);
         self.fill(&session)?;
-        let vkey = Vkey::new(&session.config.origin, &session.config.host)?.to_string();
+        let vkey = Vkey::new(&session.config.origin, session.config.host)?.to_string();
         home.write_config(&session.config)?;
         Ok(Made { config: session.config, vkey, is_local: self.operator.is_empty() })
     }
@@ -154,7 +153,8 @@ impl Init {
         )?;
         if self.operator.is_empty() {
             let operators = session.operators()?;
-            let store = TrustStore::initial(session.clock.now());
+            let now = session.clock.now();
+            let store = TrustStore::initial(now);
             log.append(
                 session
                     .event_by(&operators, EventType::TrustChange)
@@ -162,7 +162,7 @@ impl Init {
                     .with("change", "initial")
                     .with("version", store.version),
             )?;
-            trust::install(&session.home, config, &store, &as_signers(&operators))?;
+            trust::install(&session.home, config, &store, &as_signers(&operators), now)?;
         }
         Ok(log.close()?)
     }
@@ -222,13 +222,18 @@ impl Made {
     }
 }
 
-/// The slot that a way of unlocking opens.
-#[must_use]
-pub fn slot_for(way: custody::Unlock, kdf: Kdf) -> SlotSpec {
+/// The slot that a way of unlocking opens. A key file's directory is made if it is not there.
+fn slot_for(way: custody::Unlock, kdf: Kdf) -> Result<SlotSpec, Failure> {
     match way {
-        custody::Unlock::Passphrase(secret) => SlotSpec::Passphrase { secret, kdf },
-        custody::Unlock::KeyFile(path) => SlotSpec::KeyFile { path },
-        custody::Unlock::Secret(secret) => SlotSpec::Secret { secret },
+        custody::Unlock::Passphrase(secret) => Ok(SlotSpec::Passphrase { secret, kdf }),
+        custody::Unlock::KeyFile(path) => {
+            if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
+                durable::create_private_dir(directory)?;
+            }
+            Ok(SlotSpec::KeyFile { path })
+        }
+        custody::Unlock::Secret(secret) => Ok(SlotSpec::Secret { secret }),
+        _ => Err(Failure::new("a home cannot be made with this way of unlocking")),
     }
 }
 

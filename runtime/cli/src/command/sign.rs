@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use kos_core::clock::Clock as _;
 use kos_core::crypto::Signer as _;
-use kos_core::custody::{Custodian as _, KeyHandle, KeyRole};
+use kos_core::custody::{KeyHandle, KeyRole};
 use kos_core::durable;
 use kos_core::envelope::Envelope;
 use kos_core::id::Digest;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use kos_core::durable;
-use kos_core::log::entry::{Entry, MAX_ENTRY};
+use kos_core::log::entry::Entry;
 use kos_core::log::proof;
 use kos_core::log::reader::LogReader;
 use serde_json::json;
@@ -17,6 +17,8 @@ use crate::context::Context;
 use crate::failure::{Explain as _, Failure};
 use crate::output::{Columns, GOOD, paint};
 
+/// The longest entry that a log holds (C2SP tlog-tiles).
+const ENTRY_MAX: u64 = 65_535;
 /// A proof holds a checkpoint and some dozens of hashes; the core caps it more closely.
 const PROOF_MAX: u64 = 1 << 20;
 
@@ -74,7 +76,7 @@ impl Prove {
     fn check(&self, context: &Context, path: &Path) -> Ended {
         let bytes = durable::read_capped(path, PROOF_MAX)?;
         let entry = match &self.entry {
-            Some(path) => durable::read_capped(path, MAX_ENTRY as u64)?,
+            Some(path) => durable::read_capped(path, ENTRY_MAX)?,
             None => entry_at(&self.source.directory(context)?, index_of(&bytes)?)?,
         };
         let vkey = self.key.resolve(context, None)?;
