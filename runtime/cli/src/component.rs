@@ -71,7 +71,7 @@ pub fn judge(
 ) -> Result<Judged, Failure> {
     let trust = VerifiedTrust::load(home, config, now).map_err(trust_refused)?;
     let component = component.verify(&trust, now).map_err(refused)?;
-    let permissions = VerifiedPermissions::load(home, config, &component)?;
+    let permissions = VerifiedPermissions::load(home, config, &component, now)?;
     let effective = Effective::compute(&component, &permissions, &trust);
     Ok(Judged { component, trust, permissions, effective })
 }

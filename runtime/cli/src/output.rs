@@ -87,6 +87,11 @@ impl Output {
         }
     }
 
+    /// A line on stderr that was asked for, `--quiet` or not. An unwritable stderr changes nothing.
+    pub fn raw_remark(self, text: impl Display) {
+        let _ = writeln!(anstream::stderr(), "{text}");
+    }
+
     /// Runs `work`, and says `doing` on a terminal when it takes over a second.
     pub fn while_working<T>(self, doing: &str, work: impl FnOnce() -> T) -> T {
         if self.quiet || self.json || !std::io::stderr().is_terminal() {
