@@ -20,10 +20,11 @@ pub mod envelope;
 pub mod home;
 
 pub mod custody;
-pub mod log;
 pub mod trust;
 
 pub mod manifest;
+
+pub mod permission;
 
 pub mod log;
 
