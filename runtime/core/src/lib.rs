@@ -24,3 +24,5 @@ pub mod log;
 pub mod trust;
 
 pub mod manifest;
+
+pub mod recovery;

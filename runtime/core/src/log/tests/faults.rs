@@ -188,7 +188,7 @@ fn random_life(seed: u64, steps: u64) -> u64 {
         let mut logs: Vec<Log> = (0..=luck.below(2)).filter_map(|_| writer(&disk).ok()).collect();
         for _ in 0..luck.below(8) {
             let count = logs.len() as u64;
-            let Some(log) = logs.get(luck.below(count) as usize) else { break };
+            let Some(log) = logs.get(in_memory(luck.below(count))) else { break };
             match luck.below(6) {
                 0 => drop(log.publish()),
                 1 => drop(log.shared.writer().rotate()),
