@@ -24,5 +24,8 @@ pub mod log;
 pub mod trust;
 
 pub mod manifest;
+pub mod permission;
+
+pub mod log;
 
 pub mod recovery;

@@ -5,7 +5,7 @@
 //! An agent's keys are made at its first launch. Records keep an author's older code from being launched again (I1).
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use semver::Version;
@@ -41,7 +41,7 @@ pub enum AgentsError {
     #[error("{agent} {offered} is older than {highest}, which has been launched here")]
     Rollback {
         /// Which agent.
-        agent: AgentRef,
+        agent: Box<AgentRef>,
         /// The version that was to be launched.
         offered: Version,
         /// The highest version so far.
@@ -53,7 +53,7 @@ pub enum AgentsError {
         /// Which file.
         path: PathBuf,
         /// Which agent it should be of.
-        agent: AgentRef,
+        agent: Box<AgentRef>,
         /// What differs.
         cause: &'static str,
     },
@@ -189,8 +189,14 @@ pub fn load(home: &Home, host: &Did, agent: &AgentRef) -> Result<Option<AgentRec
         Err(error) if error.is_not_found() => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    let mismatch = |cause| AgentsError::Mismatch { path: path.clone(), agent: agent.clone(), cause };
-    let record = parse(&path, &bytes, host)?;
+    record_in(&bytes, &path, host, agent).map(Some)
+}
+
+/// The record of `agent` in the bytes of its file.
+fn record_in(bytes: &[u8], path: &Path, host: &Did, agent: &AgentRef) -> Result<AgentRecord, AgentsError> {
+    let mismatch =
+        |cause| AgentsError::Mismatch { path: path.to_owned(), agent: Box::new(agent.clone()), cause };
+    let record = parse(path, bytes, host)?;
     if record.version != RECORD_VERSION {
         return Err(mismatch("its format is not known to this version"));
     }
@@ -200,7 +206,7 @@ pub fn load(home: &Home, host: &Did, agent: &AgentRef) -> Result<Option<AgentRec
     if record.identity.did.public_key() != &record.identity.public_key {
         return Err(mismatch("its identifier and its public key differ"));
     }
-    Ok(Some(record))
+    Ok(record)
 }
 
 /// The records of all agents, in the order of their files' names.
@@ -225,7 +231,7 @@ pub fn list(home: &Home, host: &Did) -> Result<Vec<AgentRecord>, AgentsError> {
         let claimed = parse(&path, &bytes, host)?;
         if record_path(home, &claimed.agent) != path {
             let cause = "its file has another agent's name";
-            return Err(AgentsError::Mismatch { path, agent: claimed.agent, cause });
+            return Err(AgentsError::Mismatch { path, agent: Box::new(claimed.agent), cause });
         }
         records.extend(load(home, host, &claimed.agent)?);
     }
@@ -260,7 +266,7 @@ fn first(
 fn updated(record: &AgentRecord, sighting: &Sighting<'_>) -> Result<Option<AgentRecord>, AgentsError> {
     if *sighting.version < record.highest_version && sighting.rollback == Rollback::Refused {
         return Err(AgentsError::Rollback {
-            agent: sighting.agent.clone(),
+            agent: Box::new(sighting.agent.clone()),
             offered: sighting.version.clone(),
             highest: record.highest_version.clone(),
         });
@@ -295,11 +301,11 @@ fn check_key(
     if is_same {
         return Ok(());
     }
-    let (path, agent) = (record_path(home, &record.agent), record.agent.clone());
+    let (path, agent) = (record_path(home, &record.agent), Box::new(record.agent.clone()));
     Err(AgentsError::Mismatch { path, agent, cause: "the key in custody is another one" })
 }
 
-fn parse(path: &std::path::Path, bytes: &[u8], host: &Did) -> Result<AgentRecord, AgentsError> {
+fn parse(path: &Path, bytes: &[u8], host: &Did) -> Result<AgentRecord, AgentsError> {
     let signature = |source| AgentsError::Signature { path: path.to_owned(), source };
     let envelope = Envelope::parse(bytes).map_err(signature)?;
     let verified = envelope.verify(RECORD_TYPE, [*host], SIGNERS).map_err(signature)?;

@@ -80,6 +80,12 @@ pub enum CustodyError {
         /// Which key.
         key: KeyName,
     },
+    /// The key was replaced since it was asked for.
+    #[error("`{key}` is another key by now: it was rotated, or removed and made again")]
+    Replaced {
+        /// Which key.
+        key: KeyName,
+    },
     /// There is such a key already.
     #[error("there is a key `{key}` already")]
     KeyExists {

@@ -45,6 +45,7 @@ impl KeyHandle {
     ) -> Result<Zeroizing<Vec<u8>>, CustodyError> {
         let request = Request::Open {
             key: self.public.key.clone(),
+            did: self.public.did,
             info: info.to_vec(),
             associated: associated.to_vec(),
             sealed: sealed.to_vec(),
@@ -60,7 +61,7 @@ impl KeyHandle {
     /// # Errors
     /// [`SignError`] when the key cannot be used now, or may not sign one of them.
     pub fn sign_many(&self, messages: Vec<Vec<u8>>) -> Result<Vec<[u8; 64]>, SignError> {
-        let request = Request::SignMany { key: self.public.key.clone(), messages };
+        let request = Request::SignMany { key: self.public.key.clone(), did: self.public.did, messages };
         match self.custodian.ask(request) {
             Ok(Answer::Signatures { signatures }) => {
                 Ok(signatures.into_iter().map(|Signature(bytes)| bytes).collect())
@@ -81,7 +82,8 @@ impl Signer for KeyHandle {
     }
 
     fn sign(&self, message: &[u8]) -> Result<[u8; 64], SignError> {
-        let request = Request::Sign { key: self.public.key.clone(), message: message.to_vec() };
+        let request =
+            Request::Sign { key: self.public.key.clone(), did: self.public.did, message: message.to_vec() };
         match self.custodian.ask(request) {
             Ok(Answer::Signature { signature: Signature(bytes) }) => Ok(bytes),
             Ok(_) => Err(self.failed(&CustodyError::Answer)),

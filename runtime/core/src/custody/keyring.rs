@@ -25,6 +25,7 @@ use crate::crypto::{self, AgreementSecret, SecretKey, Signer, pae};
 use crate::durable;
 use crate::envelope::Envelope;
 use crate::home::Home;
+use crate::id::Did;
 
 /// A key file has about 800 bytes.
 const FILE_MAX: u64 = 8 * 1024;
@@ -78,29 +79,36 @@ impl Keyring {
         Ok(keys)
     }
 
-    pub(super) fn sign(&mut self, key: &KeyName, message: &[u8]) -> Result<Signature, CustodyError> {
+    pub(super) fn sign(
+        &mut self,
+        key: &KeyName,
+        did: &Did,
+        message: &[u8],
+    ) -> Result<Signature, CustodyError> {
         policy::may_sign(key, message)?;
-        Ok(self.pair(key)?.sign(message))
+        Ok(self.pair_of(key, did)?.sign(message))
     }
 
     pub(super) fn sign_many(
         &mut self,
         key: &KeyName,
+        did: &Did,
         messages: &[Vec<u8>],
     ) -> Result<Vec<Signature>, CustodyError> {
         messages.iter().try_for_each(|message| policy::may_sign(key, message))?;
-        let pair = self.pair(key)?;
+        let pair = self.pair_of(key, did)?;
         Ok(messages.iter().map(|message| pair.sign(message)).collect())
     }
 
     pub(super) fn open(
         &mut self,
         key: &KeyName,
+        did: &Did,
         info: &[u8],
         associated: &[u8],
         sealed: &[u8],
     ) -> Result<Secret, CustodyError> {
-        crypto::open(&self.pair(key)?.agreement, info, associated, sealed)
+        crypto::open(&self.pair_of(key, did)?.agreement, info, associated, sealed)
             .map(Secret::from)
             .map_err(|_| CustodyError::Sealed { key: key.clone() })
     }
@@ -135,8 +143,8 @@ impl Keyring {
         let lock = WriteLock::take(&self.home)?;
         let next = KeyPair::generate(key, self.clock.now())?;
         let path = self.path(key);
-        let old = durable::read_capped(&path, FILE_MAX)?;
         let previous = self.pair(key)?;
+        let old = durable::read_capped(&path, FILE_MAX)?;
         let statement = rotation::state(previous, &next)?;
         let bytes =
             statement.to_bytes().map_err(|error| CustodyError::Storage { cause: error.to_string() })?;
@@ -207,12 +215,23 @@ impl Keyring {
         Ok(&loaded.pair)
     }
 
+    /// The pair, if it is the one that whoever asks believes it to be.
+    fn pair_of(&mut self, key: &KeyName, did: &Did) -> Result<&KeyPair, CustodyError> {
+        let pair = self.pair(key)?;
+        if pair.public.did == *did { Ok(pair) } else { Err(CustodyError::Replaced { key: key.clone() }) }
+    }
+
     fn read(&self, key: &KeyName, path: &Path) -> Result<KeyPair, CustodyError> {
         let bytes = durable::read_capped(path, FILE_MAX).map_err(|error| {
             if error.is_not_found() { CustodyError::NoSuchKey { key: key.clone() } } else { error.into() }
         })?;
+        self.opened(key, path, &bytes)
+    }
+
+    /// The pair in the bytes of a key file, if they are the very ones that were written for this key.
+    fn opened(&self, key: &KeyName, path: &Path, bytes: &[u8]) -> Result<KeyPair, CustodyError> {
         let file: KeyFile =
-            canonical::from_canonical(&bytes, bytes.len()).map_err(CustodyError::malformed(path))?;
+            canonical::from_canonical(bytes, bytes.len()).map_err(CustodyError::malformed(path))?;
         if file.version != FILE_VERSION || file.public.key != *key {
             return Err(CustodyError::altered(path));
         }

@@ -239,6 +239,8 @@ pub enum Request {
     Sign {
         /// By which key.
         key: KeyName,
+        /// As whom: if the key is another by now, it is refused.
+        did: Did,
         /// The bytes, normally a pre-authentication encoding.
         #[serde(with = "base64_bytes")]
         message: Vec<u8>,
@@ -247,6 +249,8 @@ pub enum Request {
     SignMany {
         /// By which key.
         key: KeyName,
+        /// As whom: if the key is another by now, it is refused.
+        did: Did,
         /// The messages.
         messages: Vec<Vec<u8>>,
     },
@@ -254,6 +258,8 @@ pub enum Request {
     Open {
         /// Whose agreement key.
         key: KeyName,
+        /// As whom: if the key is another by now, it is refused.
+        did: Did,
         /// HPKE's `info`.
         #[serde(with = "base64_bytes")]
         info: Vec<u8>,
@@ -463,10 +469,11 @@ mod tests {
     #[test]
     fn requests_and_answers_are_plain_values_that_survive_a_socket() {
         let key: KeyName = "author/alice".parse().unwrap();
+        let did = SecretKey::from_seed(&[1; 32]).did();
         let requests = [
             Request::List,
-            Request::Sign { key: key.clone(), message: vec![0, 255] },
-            Request::SignMany { key: key.clone(), messages: vec![vec![1], vec![]] },
+            Request::Sign { key: key.clone(), did, message: vec![0, 255] },
+            Request::SignMany { key: key.clone(), did, messages: vec![vec![1], vec![]] },
             Request::Export { key, passphrase: Secret::new(b"p".to_vec()) },
         ];
         for request in requests {

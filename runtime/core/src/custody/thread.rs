@@ -100,15 +100,15 @@ fn answer_to(keyring: &mut Keyring, request: Request) -> Result<Answer, CustodyE
         Request::Create { key } => keyring.create(&key).map(|public| Answer::Public { public }),
         Request::Public { key } => keyring.public(&key).map(|public| Answer::Public { public }),
         Request::List => keyring.list().map(|keys| Answer::List { keys }),
-        Request::Sign { key, message } => {
-            keyring.sign(&key, &message).map(|signature| Answer::Signature { signature })
+        Request::Sign { key, did, message } => {
+            keyring.sign(&key, &did, &message).map(|signature| Answer::Signature { signature })
         }
-        Request::SignMany { key, messages } => {
-            keyring.sign_many(&key, &messages).map(|signatures| Answer::Signatures { signatures })
+        Request::SignMany { key, did, messages } => {
+            keyring.sign_many(&key, &did, &messages).map(|signatures| Answer::Signatures { signatures })
         }
-        Request::Open { key, info, associated, sealed } => {
-            keyring.open(&key, &info, &associated, &sealed).map(|plaintext| Answer::Opened { plaintext })
-        }
+        Request::Open { key, did, info, associated, sealed } => keyring
+            .open(&key, &did, &info, &associated, &sealed)
+            .map(|plaintext| Answer::Opened { plaintext }),
         Request::Mac { purpose, message } => Ok(Answer::Mac { tag: keyring.mac(purpose, &message) }),
         Request::Export { key, passphrase } => {
             keyring.export(&key, &passphrase).map(|document| Answer::Exported { document })
@@ -121,5 +121,58 @@ fn answer_to(keyring: &mut Keyring, request: Request) -> Result<Answer, CustodyE
         }
         Request::Remove { key } => keyring.remove(&key).map(|()| Answer::Done),
         Request::Destroy => keyring.destroy().map(|()| Answer::Done),
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::super::testing::{empty_home, key, open_home};
+    use super::super::{KeyHandle, slot};
+    use super::*;
+    use crate::clock::{ManualClock, Timestamp};
+    use crate::crypto::Signer as _;
+
+    #[test]
+    fn a_custodian_is_shared_by_threads() {
+        fn is_shared(_: &(impl Send + Sync + 'static)) {}
+        let (_test, custodian) = open_home();
+        is_shared(&custodian);
+        custodian.create(&key("agent/alice")).unwrap();
+        let custodian: Arc<dyn Custodian> = custodian;
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                let handle = KeyHandle::new(custodian.clone(), key("agent/alice")).unwrap();
+                scope.spawn(move || {
+                    for number in 0..50_u32 {
+                        let message = number.to_le_bytes();
+                        assert!(handle.did().verify(&message, &handle.sign(&message).unwrap()));
+                    }
+                });
+            }
+        });
+    }
+
+    #[test]
+    fn what_the_thread_held_is_gone_once_its_last_owner_has_dropped_it() {
+        let test = empty_home();
+        let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1)));
+        let (home, held) = (test.home.clone(), clock.clone());
+        let specs = [super::super::testing::secret_slot([1; 32])];
+        let custodian =
+            ThreadCustodian::start(&test.home, held, move || slot::initialise(&home, &specs)).unwrap();
+        assert_eq!(custodian.create(&key("author/alice")).unwrap().created, Timestamp::from_millis(1));
+        assert_eq!(Arc::strong_count(&clock), 2, "the keyring holds the clock, as it holds the root key");
+        drop(custodian);
+        assert_eq!(Arc::strong_count(&clock), 1);
+    }
+
+    #[test]
+    fn a_custodian_that_cannot_unlock_says_why_and_leaves_no_thread() {
+        let test = empty_home();
+        let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1)));
+        let refused = ThreadCustodian::start(&test.home, clock.clone(), || Err(CustodyError::NotInitialised));
+        assert_eq!(refused.unwrap_err(), CustodyError::NotInitialised);
+        assert_eq!(Arc::strong_count(&clock), 1);
     }
 }
