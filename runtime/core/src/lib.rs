@@ -20,7 +20,6 @@ pub mod envelope;
 pub mod home;
 
 pub mod custody;
-pub mod log;
 pub mod trust;
 
 pub mod manifest;
