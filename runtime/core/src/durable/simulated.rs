@@ -359,7 +359,7 @@ impl DiskFile for SimulatedFile {
     fn read_at(&self, offset: u64, bytes: &mut [u8]) -> io::Result<usize> {
         self.disk.call(|inner| {
             let content = inner.content(self.file)?;
-            let found = content.cached.get(offset as usize..).unwrap_or_default();
+            let found = content.cached.get(in_memory(offset)..).unwrap_or_default();
             let count = found.len().min(bytes.len());
             bytes.iter_mut().zip(found).for_each(|(to, from)| *to = *from);
             Ok(count)
@@ -367,11 +367,11 @@ impl DiskFile for SimulatedFile {
     }
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.change(Change::Write(offset as usize, bytes.to_vec()))
+        self.change(Change::Write(in_memory(offset), bytes.to_vec()))
     }
 
     fn set_length(&self, length: u64) -> io::Result<()> {
-        self.change(Change::Length(length as usize))
+        self.change(Change::Length(in_memory(length)))
     }
 
     fn sync_data(&self) -> io::Result<()> {
@@ -442,4 +442,9 @@ impl DiskLock for SimulatedLock {
             Ok(())
         })
     }
+}
+
+/// A position on this disk, which is in memory.
+fn in_memory(position: u64) -> usize {
+    usize::try_from(position).unwrap_or(usize::MAX)
 }

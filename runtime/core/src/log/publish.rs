@@ -143,8 +143,7 @@ impl Writer {
             salt: random()?,
         };
         let tail = self.state.partial_bundle().map_or(&[][..], |bundle| &bundle.bytes);
-        let count = (self.state.size() - new) as u32;
-        let replaced = Journal::replace(&self.tools, &header, tail, count);
+        let replaced = Journal::replace(&self.tools, &header, tail);
         self.journal = replaced.map_err(|error| self.poison(error))?;
         self.state.rebase(header);
         Ok(())
