@@ -23,7 +23,6 @@ pub mod custody;
 pub mod trust;
 
 pub mod manifest;
-
 pub mod permission;
 
 pub mod log;

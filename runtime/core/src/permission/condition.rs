@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::clock::{Timestamp, display_span, parse_span};
 use crate::id::{Name, TrustLevel};
+use crate::line;
 
 /// Longer than any condition; longer text is refused before it is parsed.
 const CONDITION_MAX: usize = 96;
@@ -194,8 +195,7 @@ impl FromStr for Condition {
     type Err = ConditionError;
 
     fn from_str(text: &str) -> Result<Self, ConditionError> {
-        let refused =
-            || ConditionError { text: text.chars().filter(|shown| !shown.is_control()).take(80).collect() };
+        let refused = || ConditionError { text: line::shown(text) };
         if text.len() > CONDITION_MAX {
             return Err(refused());
         }

@@ -10,7 +10,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::access::{NetworkHost, ResourceAccess};
 use super::condition::Condition;
+use super::grant_id::Expiry;
 use super::limits::LimitSet;
 use crate::canonical::{self, CanonicalError};
 use crate::capability::Capability;
@@ -18,7 +20,7 @@ use crate::clock::Timestamp;
 use crate::crypto::Signer;
 use crate::envelope::{Envelope, EnvelopeError};
 use crate::id::{AgentRef, Did, Digest, Name};
-use crate::resource::{NetworkAccess, StorageAccess};
+use crate::resource::NetworkAccess;
 use crate::scope::{ScopeError, ScopePattern};
 
 /// What the envelope of a permission manifest holds.
@@ -31,8 +33,6 @@ const SCOPES_MAX: usize = 64;
 const CONDITIONS_MAX: usize = 6;
 /// More addresses than an agent with restricted access has business with.
 const HOSTS_MAX: usize = 64;
-/// The longest DNS name.
-const HOST_NAME_MAX: usize = 253;
 
 /// What a well-formed document cannot mean.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -194,261 +194,6 @@ impl FromStr for ScopeItem {
 
 serde_as_text!(ScopeItem);
 
-/// How much of the machine a manifest opens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ResourceAccess {
-    /// Linear memory.
-    pub memory: MemoryAccess,
-    /// The network.
-    pub network: NetworkAccess,
-    /// A directory of the agent's own.
-    pub storage: StorageAccess,
-}
-
-impl ResourceAccess {
-    /// Nothing of anything.
-    pub const NONE: Self =
-        Self { memory: MemoryAccess::None, network: NetworkAccess::None, storage: StorageAccess::None };
-}
-
-/// What becomes of an agent's linear memory, which every component has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum MemoryAccess {
-    /// The agent may have no memory: it is not started.
-    None,
-    /// The memory keeps the size with which the component declares it; every growth is refused.
-    Read,
-    /// The memory grows up to its limit.
-    Write,
-}
-
-impl MemoryAccess {
-    /// Every level, from the least to the most.
-    pub const ALL: [Self; 3] = [Self::None, Self::Read, Self::Write];
-
-    /// The level's word.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Read => "read",
-            Self::Write => "write",
-        }
-    }
-}
-
-impl fmt::Display for MemoryAccess {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.as_str())
-    }
-}
-
-/// The text is no level of memory access.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not a kind of memory access; write none, read or write")]
-pub struct MemoryAccessError {
-    /// What was given, cut to a displayable length.
-    pub text: String,
-}
-
-impl FromStr for MemoryAccess {
-    type Err = MemoryAccessError;
-
-    fn from_str(text: &str) -> Result<Self, MemoryAccessError> {
-        Self::ALL
-            .into_iter()
-            .find(|level| level.as_str() == text)
-            .ok_or_else(|| MemoryAccessError { text: shown(text) })
-    }
-}
-
-serde_as_text!(MemoryAccess);
-
-/// An address that an agent with restricted network access may reach: `api.example.org:443`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NetworkHost {
-    host: String,
-    port: u16,
-}
-
-impl NetworkHost {
-    /// The DNS name or the IPv4 address.
-    #[must_use]
-    pub fn host(&self) -> &str {
-        &self.host
-    }
-
-    /// The port.
-    #[must_use]
-    pub fn port(&self) -> u16 {
-        self.port
-    }
-}
-
-impl fmt::Display for NetworkHost {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}:{}", self.host, self.port)
-    }
-}
-
-/// The text is no address.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not an address: write a lower-case name and a port, as `api.example.org:443`")]
-pub struct NetworkHostError {
-    /// What was given, cut to a displayable length.
-    pub text: String,
-}
-
-impl FromStr for NetworkHost {
-    type Err = NetworkHostError;
-
-    fn from_str(text: &str) -> Result<Self, NetworkHostError> {
-        let refused = || NetworkHostError { text: shown(text) };
-        let (host, port) = text.split_once(':').ok_or_else(refused)?;
-        let is_label = |label: &str| {
-            !label.is_empty()
-                && !label.starts_with('-')
-                && !label.ends_with('-')
-                && label.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
-        };
-        let port = port.parse().ok().filter(|number: &u16| *number > 0 && number.to_string() == port);
-        match port {
-            Some(port) if host.len() <= HOST_NAME_MAX && host.split('.').all(is_label) => {
-                Ok(Self { host: host.to_owned(), port })
-            }
-            _ => Err(refused()),
-        }
-    }
-}
-
-serde_as_text!(NetworkHost);
-
-/// When something ends: at an instant, or written out, never.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Expiry {
-    /// From this instant on it no longer counts.
-    At(Timestamp),
-    /// It has no end.
-    Never,
-}
-
-impl Expiry {
-    /// Whether it has ended at `now`.
-    #[must_use]
-    pub fn is_past(self, now: Timestamp) -> bool {
-        match self {
-            Self::At(end) => now >= end,
-            Self::Never => false,
-        }
-    }
-
-    /// The earlier of this end and another.
-    #[must_use]
-    pub fn earlier(self, other: Option<Timestamp>) -> Self {
-        match (self, other) {
-            (Self::At(end), Some(other)) => Self::At(end.min(other)),
-            (Self::Never, Some(other)) => Self::At(other),
-            (end, None) => end,
-        }
-    }
-
-    /// The instant, where there is one.
-    #[must_use]
-    pub fn instant(self) -> Option<Timestamp> {
-        match self {
-            Self::At(end) => Some(end),
-            Self::Never => None,
-        }
-    }
-}
-
-impl fmt::Display for Expiry {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::At(end) => write!(formatter, "{end}"),
-            Self::Never => formatter.write_str("never"),
-        }
-    }
-}
-
-impl Serialize for Expiry {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::At(end) => end.serialize(serializer),
-            Self::Never => serializer.serialize_str("never"),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Expiry {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Raw {
-            At(Timestamp),
-            Word(Word),
-        }
-        #[derive(Deserialize)]
-        #[serde(rename_all = "lowercase")]
-        enum Word {
-            Never,
-        }
-        match Raw::deserialize(deserializer) {
-            Ok(Raw::At(end)) => Ok(Self::At(end)),
-            Ok(Raw::Word(Word::Never)) => Ok(Self::Never),
-            Err(_) => Err(serde::de::Error::custom("`expires` is a time in milliseconds or `never`")),
-        }
-    }
-}
-
-/// A manifest's identifier: the first 8 bytes of its payload's SHA-256, as 16 hex digits.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct GrantId([u8; 8]);
-
-impl GrantId {
-    /// The identifier of a signed payload.
-    #[must_use]
-    pub fn of(payload: &[u8]) -> Self {
-        let [a, b, c, d, e, f, g, h, ..] = *Digest::of(payload).as_bytes();
-        Self([a, b, c, d, e, f, g, h])
-    }
-}
-
-impl fmt::Display for GrantId {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&hex::encode(self.0))
-    }
-}
-
-impl fmt::Debug for GrantId {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, formatter)
-    }
-}
-
-/// The text is no grant's identifier.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not the identifier of a grant (16 lower-case hex digits)")]
-pub struct GrantIdError {
-    /// What was given, cut to a displayable length.
-    pub text: String,
-}
-
-impl FromStr for GrantId {
-    type Err = GrantIdError;
-
-    fn from_str(text: &str) -> Result<Self, GrantIdError> {
-        let mut bytes = [0; 8];
-        match hex::decode_to_slice(text, &mut bytes) {
-            Ok(()) if hex::encode(bytes) == text => Ok(Self(bytes)),
-            _ => Err(GrantIdError { text: shown(text) }),
-        }
-    }
-}
-
-serde_as_text!(GrantId);
-
 impl AgentPermissions {
     /// Reads the canonical bytes of a manifest, and refuses one that cannot mean anything.
     ///
@@ -553,8 +298,4 @@ pub enum SigningError {
     /// No signature could be had.
     #[error(transparent)]
     Envelope(#[from] EnvelopeError),
-}
-
-fn shown(text: &str) -> String {
-    text.chars().filter(|character| !character.is_control()).take(80).collect()
 }

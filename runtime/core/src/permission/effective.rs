@@ -3,44 +3,25 @@
 //! In scope: putting the three together once, so that a call is judged by looking into one table. Out of scope: the
 //! judgement ([`super::evaluate`]) and how uses are counted ([`super::Gate`]).
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::Serialize;
 
+use super::access::{MemoryAccess, NetworkHost, ResourceAccess};
 use super::condition::Condition;
-use super::document::{
-    AgentPermissions, CapabilityRule, Expiry, GrantId, MemoryAccess, NetworkHost, ResourceAccess, ScopeItem,
-};
-use super::limits::{LimitName, Limits};
+use super::document::{AgentPermissions, CapabilityRule, ScopeItem};
+use super::grant_id::{Expiry, GrantId};
+use super::limit_name::LimitName;
+use super::limits::Limits;
+use super::sources::{Ceiling, Declaration};
+use super::verified::VerifiedPermissions;
 use crate::capability::Capability;
 use crate::clock::Timestamp;
 use crate::id::{AgentRef, Digest, TrustLevel};
-use crate::resource::{NetworkAccess, StorageAccess};
+use crate::manifest::VerifiedComponent;
+use crate::resource::NetworkAccess;
 use crate::scope::ScopePattern;
-
-/// What the author says that the agent needs.
-#[derive(Debug, Clone)]
-pub(super) struct Declaration {
-    pub(super) agent: AgentRef,
-    pub(super) component: Digest,
-    pub(super) capabilities: BTreeMap<Capability, Vec<ScopePattern>>,
-    pub(super) memory: Option<u64>,
-    pub(super) network: NetworkAccess,
-    pub(super) storage: StorageAccess,
-}
-
-/// What the operators allow at most to authors of one trust level.
-#[derive(Debug, Clone)]
-pub(super) struct Ceiling {
-    pub(super) level: TrustLevel,
-    pub(super) capabilities: BTreeSet<Capability>,
-    pub(super) network: NetworkAccess,
-    pub(super) storage: StorageAccess,
-    pub(super) memory: u64,
-    pub(super) cpu: u64,
-    pub(super) duration: u64,
-}
+use crate::trust::VerifiedTrust;
 
 /// The effective permissions of one component: everything that a judgement looks at, but the moment.
 #[derive(Debug, Clone)]
@@ -48,9 +29,11 @@ pub struct Effective {
     pub(super) agent: AgentRef,
     pub(super) component: Digest,
     pub(super) level: TrustLevel,
+    /// When the component ends, if it does: the author's word, judged at each call like a grant's.
+    pub(super) ends: Option<Timestamp>,
     /// By the capability's place in [`Capability::ALL`].
     rules: Vec<CapabilityRules>,
-    validity: Vec<Validity>,
+    pub(super) validity: Vec<Validity>,
     /// Declared ∩ ceiling, before any grant.
     most: ResourceAccess,
     limits: Limits,
@@ -59,10 +42,10 @@ pub struct Effective {
 
 /// What one manifest opens apart from capabilities, and when.
 #[derive(Debug, Clone)]
-struct Validity {
-    grant: GrantId,
-    not_before: Timestamp,
-    expires: Expiry,
+pub(super) struct Validity {
+    pub(super) grant: GrantId,
+    pub(super) not_before: Timestamp,
+    pub(super) expires: Expiry,
     access: ResourceAccess,
     hosts: Vec<NetworkHost>,
     allow_rollback: bool,
@@ -125,6 +108,24 @@ impl Denial {
 }
 
 impl Effective {
+    /// What the component declares ∩ what its grants give ∩ what its trust level reaches.
+    #[must_use]
+    pub fn compute(
+        component: &VerifiedComponent,
+        permissions: &VerifiedPermissions,
+        trust: &VerifiedTrust,
+    ) -> Self {
+        let grants = permissions.grants().iter();
+        // Grants that were loaded for another component count for nothing here.
+        let about =
+            grants.filter(|grant| grant.permissions().is_about(&component.agent(), &component.digest()));
+        Self::assemble(
+            &Declaration::of(component),
+            &Ceiling::of(component, trust),
+            about.map(|grant| (grant.id(), grant.permissions())),
+        )
+    }
+
     /// Puts the three sources together. Manifests that are not about this agent and component are the caller's to
     /// leave out.
     pub(super) fn assemble<'a>(
@@ -164,6 +165,7 @@ impl Effective {
             agent: declaration.agent.clone(),
             component: declaration.component,
             level: ceiling.level,
+            ends: declaration.expires,
             rules,
             validity: grants.iter().map(|(grant, permissions)| Validity::of(*grant, permissions)).collect(),
             most: ResourceAccess {
@@ -231,32 +233,14 @@ impl Effective {
         self.in_force(now).any(|grant| grant.allow_rollback)
     }
 
-    /// Whether the agent may be started at all.
-    ///
-    /// # Errors
-    /// [`LaunchRefusal`], which names the command that would change it.
-    pub fn check_launch(&self, now: Timestamp) -> Result<(), LaunchRefusal> {
-        let agent = self.agent.clone();
-        if self.in_force(now).next().is_none() {
-            return Err(match self.validity.iter().find(|grant| grant.not_before > now) {
-                Some(grant) => LaunchRefusal::NotYet { agent, grant: grant.grant, from: grant.not_before },
-                None => match self.validity.last() {
-                    Some(grant) => LaunchRefusal::Expired { agent, grant: grant.grant, at: grant.expires },
-                    None => LaunchRefusal::NoGrant { agent },
-                },
-            });
-        }
-        if self.resources(now).memory == MemoryAccess::None {
-            return Err(LaunchRefusal::NoMemory { agent });
-        }
-        Ok(())
-    }
-
     /// The grants in force at `now`, as an agent may be told them: only scopes that are declared, granted and not
     /// denied as a whole. In the order of the capabilities' names.
     #[must_use]
     pub fn held(&self, now: Timestamp) -> Vec<Held> {
         let mut held = Vec::new();
+        if self.ends.is_some_and(|end| now >= end) {
+            return held;
+        }
         for capability in Capability::ALL {
             let Some(rules) = self.rules(capability) else { continue };
             for allowance in &rules.allowances {
@@ -287,8 +271,9 @@ impl Effective {
         counted
     }
 
-    fn in_force(&self, now: Timestamp) -> impl Iterator<Item = &Validity> {
-        self.validity.iter().filter(move |grant| grant.is_in_force(now))
+    pub(super) fn in_force(&self, now: Timestamp) -> impl Iterator<Item = &Validity> {
+        let is_ended = self.ends.is_some_and(|end| now >= end);
+        self.validity.iter().filter(move |grant| !is_ended && grant.is_in_force(now))
     }
 }
 
@@ -388,49 +373,4 @@ pub struct Held {
     pub scope: Vec<String>,
     /// When it ends, if it does.
     pub expires: Option<Timestamp>,
-}
-
-/// Why an agent is not started, whatever it would do.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum LaunchRefusal {
-    /// Nobody granted it anything.
-    #[error(
-        "no grant is installed for {agent} and this component; `kos grant AGENT.wasm --for 30d` gives one"
-    )]
-    NoGrant {
-        /// The agent.
-        agent: AgentRef,
-    },
-    /// All its grants have ended.
-    #[error(
-        "the last grant of {agent}, {grant}, ended at {at}; `kos grant AGENT.wasm --for 30d` gives another"
-    )]
-    Expired {
-        /// The agent.
-        agent: AgentRef,
-        /// One of its grants.
-        grant: GrantId,
-        /// When that ended.
-        at: Expiry,
-    },
-    /// None of its grants has begun.
-    #[error("the grant {grant} of {agent} begins at {from}")]
-    NotYet {
-        /// The agent.
-        agent: AgentRef,
-        /// The grant.
-        grant: GrantId,
-        /// When it begins.
-        from: Timestamp,
-    },
-    /// Its grants give it no memory, without which no component runs.
-    #[error(
-        "the grants of {agent} say `memory = \"none\"`, and no component runs without memory; grant `memory = \
-         \"read\"` (no growth) or `\"write\"`"
-    )]
-    NoMemory {
-        /// The agent.
-        agent: AgentRef,
-    },
 }

@@ -10,8 +10,8 @@ use std::fmt;
 use serde::Serialize;
 
 use super::condition::Condition;
-use super::document::{Expiry, GrantId};
 use super::effective::{Allowance, Budget, Effective};
+use super::grant_id::{Expiry, GrantId};
 use crate::capability::Capability;
 use crate::clock::Timestamp;
 use crate::id::{Name, TrustLevel};
@@ -86,6 +86,11 @@ pub enum Reason {
     Revoked,
     /// The scope is no name at all: too long, not printable, or empty where there must be one.
     MalformedScope,
+    /// The author's word about the component has ended.
+    ComponentExpired {
+        /// When it ended.
+        at: Timestamp,
+    },
     /// The author declares no need of the capability.
     NotDeclared,
     /// The author declares the capability for other scopes.
@@ -143,6 +148,7 @@ impl Reason {
         match self {
             Self::Revoked => "revoked",
             Self::MalformedScope => "malformed-scope",
+            Self::ComponentExpired { .. } => "component-expired",
             Self::NotDeclared => "not-declared",
             Self::OutsideDeclaration => "outside-declaration",
             Self::AboveCeiling { .. } => "above-ceiling",
@@ -165,6 +171,7 @@ impl fmt::Display for Reason {
                 formatter,
                 "the scope is no name of 1 to {SCOPE_MAX} printable ASCII characters without spaces"
             ),
+            Self::ComponentExpired { at } => write!(formatter, "the component ended at {at}"),
             Self::NotDeclared => formatter.write_str("the author does not declare that the agent needs it"),
             Self::OutsideDeclaration => formatter.write_str("the author declares it for other scopes only"),
             Self::AboveCeiling { level } => {
@@ -232,6 +239,9 @@ impl Effective {
         let has_scope = capability.has_scope();
         if !is_name(scope) || scope.is_empty() == has_scope {
             return Err(Reason::MalformedScope);
+        }
+        if let Some(at) = self.ends.filter(|end| now >= *end) {
+            return Err(Reason::ComponentExpired { at });
         }
         let rules = self.rules(capability).ok_or(Reason::NotDeclared)?;
         let declared = rules.declared.as_ref().ok_or(Reason::NotDeclared)?;

@@ -4,9 +4,9 @@
 
 use serde::Serialize;
 
-use super::document::GrantId;
 use super::effective::{Allowance, CapabilityRules, Effective};
 use super::evaluate::{Decision, Facts, Reason, evaluate};
+use super::grant_id::GrantId;
 use crate::capability::Capability;
 use crate::clock::Timestamp;
 use crate::scope::ScopePattern;
@@ -96,6 +96,7 @@ impl Reason {
             | Self::Exhausted { grant, .. } => Some(*grant),
             Self::Revoked
             | Self::MalformedScope
+            | Self::ComponentExpired { .. }
             | Self::NotDeclared
             | Self::OutsideDeclaration
             | Self::AboveCeiling { .. }
@@ -139,6 +140,9 @@ impl Effective {
 
     /// Why no rule could allow the capability for any scope, at `now` or later; none where one could.
     fn obstacle(&self, capability: Capability, now: Timestamp) -> Option<Reason> {
+        if let Some(at) = self.ends.filter(|end| now >= *end) {
+            return Some(Reason::ComponentExpired { at });
+        }
         let Some(rules) = self.rules(capability).filter(|rules| rules.declared.is_some()) else {
             return Some(Reason::NotDeclared);
         };
@@ -213,7 +217,7 @@ fn change(
     component: &str,
 ) -> String {
     let grant_command = || {
-        let mut command = format!("kos grant {component}");
+        let mut command = format!("kos grant {}", quoted(component));
         let scopes: Vec<_> = scopes.iter().filter(|scope| !scope.is_empty()).collect();
         if scopes.is_empty() {
             command.push_str(&format!(" --allow {capability}"));
@@ -230,6 +234,9 @@ fn change(
             Some(what) => format!("name the {what} for which `{capability}` is used"),
             None => format!("`{capability}` has no scope: name none"),
         },
+        Reason::ComponentExpired { .. } => {
+            format!("its author, {}, signs the component again with a later end", effective.agent.author)
+        }
         Reason::NotDeclared | Reason::OutsideDeclaration => {
             format!(
                 "its author, {}, declares the need in agent.toml and signs the component again",

@@ -8,17 +8,18 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use serde::Serialize;
 
+use super::access::ResourceAccess;
 use super::condition::Condition;
-use super::document::{GrantId, ResourceAccess};
 use super::effective::{Effective, Held};
 use super::evaluate::{Facts, Reason};
 use super::explain::{Explanation, explain};
+use super::grant_id::GrantId;
 use super::marker::CapabilityMarker;
 use super::usage::{Counter, UseLedger};
 use crate::capability::Capability;
 use crate::clock::{Clock, MonotoneClock, Timestamp};
 use crate::id::Name;
-use crate::scope::SCOPE_MAX;
+use crate::line;
 
 /// Hears of each refusal, for the log.
 pub type Recorder = Arc<dyn Fn(&Denied) + Send + Sync>;
@@ -26,18 +27,18 @@ pub type Recorder = Arc<dyn Fn(&Denied) + Send + Sync>;
 /// The proof that a call was allowed for one scope. Only [`Gate::authorize`] makes one, and it is used at once.
 ///
 /// It cannot be made elsewhere:
-/// ```compile_fail
+/// ```compile_fail,E0451
 /// use kos_core::permission::{Grant, marker::CryptoSign};
 /// let forged = Grant::<CryptoSign> { scope: "receipt", grant: todo!(), capability: std::marker::PhantomData };
 /// ```
 /// The proof of one capability is none of another:
-/// ```compile_fail
+/// ```compile_fail,E0308
 /// use kos_core::permission::{Grant, marker::{CryptoHash, CryptoSign}};
 /// fn sign(grant: Grant<'_, CryptoSign>) {}
 /// fn attack(grant: Grant<'_, CryptoHash>) { sign(grant) }
 /// ```
 /// It is not copied, so that it is not used twice:
-/// ```compile_fail
+/// ```compile_fail,E0382
 /// use kos_core::permission::{Grant, marker::CryptoSign};
 /// fn sign(grant: Grant<'_, CryptoSign>) {}
 /// fn twice(grant: Grant<'_, CryptoSign>) { sign(grant); sign(grant) }
@@ -241,8 +242,7 @@ impl Gate {
 
     #[cold]
     fn refuse(&self, capability: Capability, scope: &str, reason: Reason) -> Denied {
-        let scope = scope.chars().filter(|shown| !shown.is_control()).take(SCOPE_MAX).collect();
-        let denied = Denied { capability, scope, reason };
+        let denied = Denied { capability, scope: line::shown(scope), reason };
         (self.recorder)(&denied);
         denied
     }

@@ -12,6 +12,7 @@
 //! each call). Out of scope: writing the log, which the caller does before a change takes effect (I5), and counts of
 //! uses that outlive the host process.
 
+mod access;
 mod condition;
 mod denial;
 mod document;
@@ -19,11 +20,16 @@ mod effective;
 mod evaluate;
 mod explain;
 mod gate;
+mod grant_id;
+mod launch;
+mod limit_name;
 mod limits;
 pub mod marker;
 mod request;
+mod request_error;
 mod request_toml;
 mod revocation;
+mod sources;
 mod store;
 mod usage;
 mod verified;
@@ -33,31 +39,35 @@ mod tests;
 
 use std::path::PathBuf;
 
+pub use access::{MemoryAccess, MemoryAccessError, NetworkHost, NetworkHostError, ResourceAccess};
 pub use condition::{Condition, ConditionError, Days, Minute, RATE_MAX};
 pub use denial::{DenialCount, DenialLedger, Noted};
 pub use document::{
-    AgentPermissions, CapabilityRule, DocumentError, Expiry, GrantId, GrantIdError, MemoryAccess,
-    MemoryAccessError, NetworkHost, NetworkHostError, PERMISSIONS_TYPE, Pin, ResourceAccess, ScopeItem,
-    SigningError,
+    AgentPermissions, CapabilityRule, DocumentError, PERMISSIONS_TYPE, Pin, ScopeItem, SigningError,
 };
-pub use effective::{Effective, Held, LaunchRefusal};
+pub use effective::{Effective, Held};
 pub use evaluate::{Decision, Facts, Reason, Usage, Used, evaluate};
 pub use explain::{ConsideredRule, DecidingRule, Explanation, Missing, explain};
 pub use gate::{Denied, Gate, Grant, OtherComponent, Recorder};
-pub use limits::{LimitError, LimitName, LimitSet, Limits};
-pub use request::{Issuance, PermissionRequest, PinKind, RequestError, When};
+pub use grant_id::{Expiry, GrantId, GrantIdError};
+pub use launch::LaunchRefusal;
+pub use limit_name::LimitName;
+pub use limits::{LimitError, LimitSet, Limits};
+pub use request::{Issuance, PermissionRequest, PinKind, When};
+pub use request_error::{RequestError, ValueError};
 pub use revocation::{REVOCATIONS_TYPE, Revocations, RevokedGrant};
 pub use store::{ListedGrant, Standing, install, list, revoke};
 pub use usage::UseLedger;
 pub use verified::{VerifiedGrant, VerifiedPermissions};
 
+use crate::clock::Timestamp;
 use crate::durable::DurableError;
 use crate::envelope::EnvelopeError;
 use crate::id::Did;
 
 /// The limits of a run, one named number for each, with its reason.
 pub mod standard {
-    pub use super::limits::{
+    pub use super::limit_name::{
         CPU, DURATION, FILES, HANDLES, INSTANCES, MEMORY, NOTE_BYTES, NOTES_PER_MINUTE, OUTPUT, PAYLOAD,
         STACK, STORAGE, TABLE,
     };
@@ -120,6 +130,16 @@ pub enum PermissionError {
         grant: GrantId,
         /// When.
         at: Expiry,
+    },
+    /// The grant was issued later than now: the clock was set back, or the operator's is wrong.
+    #[error("the grant {grant} was issued at {issued}, and it is {now}: one of the clocks is wrong")]
+    FromTheFuture {
+        /// Which one.
+        grant: GrantId,
+        /// When it says it was issued.
+        issued: Timestamp,
+        /// The present.
+        now: Timestamp,
     },
     /// The grant was revoked and does not come back.
     #[error("the grant {grant} was revoked at {}: {}", revoked.at, revoked.reason)]

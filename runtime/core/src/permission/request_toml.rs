@@ -23,10 +23,13 @@ use std::str::FromStr;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::document::{MemoryAccess, ResourceAccess, ScopeItem};
-use super::limits::LimitName;
-use super::request::{PermissionRequest, PinKind, RequestError, RuleRequest, ValueError, When, hint};
+use super::access::{MemoryAccess, ResourceAccess};
+use super::document::ScopeItem;
+use super::limit_name::LimitName;
+use super::request::{PermissionRequest, PinKind, RuleRequest, When};
+use super::request_error::{RequestError, ValueError, hint};
 use crate::capability::Capability;
+use crate::line;
 
 /// Room for every capability with all its scopes.
 const REQUEST_MAX: usize = 256 << 10;
@@ -92,7 +95,7 @@ impl Reader<'_> {
             "component" => Ok(PinKind::Component),
             "author" => Ok(PinKind::Author),
             other => {
-                let word = ValueError::Word { text: shown(other), expected: "component, author" };
+                let word = ValueError::Word { text: line::shown(other), expected: "component, author" };
                 Err(self.value(value, word, hint(other, &["component", "author"])))
             }
         }
@@ -117,8 +120,10 @@ impl Reader<'_> {
             if word == "deny" {
                 return Ok(RuleRequest { granted: false, ..RuleRequest::allowing() });
             }
-            let source =
-                ValueError::Word { text: shown(word), expected: "deny, or a table { scope = [\"…\"] }" };
+            let source = ValueError::Word {
+                text: line::shown(word),
+                expected: "deny, or a table { scope = [\"…\"] }",
+            };
             return Err(self.value(value, source, hint(word, &["deny"])));
         }
         let kind =
@@ -218,7 +223,7 @@ impl Reader<'_> {
         hint: String,
     ) -> RequestError {
         let (line, column) = self.place(key.span().start);
-        RequestError::UnknownKey { line, column, key: shown(key.get_ref()), table, hint }
+        RequestError::UnknownKey { line, column, key: line::shown(key.get_ref()), table, hint }
     }
 
     fn kind(&self, value: &Value<'_>, key: &str, expected: &'static str) -> RequestError {
@@ -249,12 +254,8 @@ fn capability_hint(name: &str, value: &DeValue<'_>) -> String {
     let is_interface = Capability::ALL.into_iter().any(|capability| capability.interface() == name);
     match value.as_table().and_then(|table| table.keys().next()) {
         Some(operation) if is_interface => {
-            format!("; write `\"{name}.{}\"` in quotes", shown(operation.get_ref()))
+            format!("; write `\"{name}.{}\"` in quotes", line::shown(operation.get_ref()))
         }
         _ => hint(name, &Capability::ALL.map(Capability::as_str)),
     }
-}
-
-fn shown(text: &str) -> String {
-    text.chars().filter(|character| !character.is_control()).take(80).collect()
 }

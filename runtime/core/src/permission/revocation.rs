@@ -9,20 +9,19 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::PermissionError;
-use super::document::GrantId;
+use super::grant_id::GrantId;
 use crate::canonical;
 use crate::clock::Timestamp;
 use crate::crypto::Signer;
 use crate::durable::{self, Lock};
 use crate::envelope::{ENVELOPE_MAX, Envelope};
 use crate::home::{Home, HostConfig};
+use crate::line;
 
 /// What the envelope of a revocation list holds.
 pub const REVOCATIONS_TYPE: &str = "application/vnd.kos.revocations.v1+json";
 /// Room for tens of thousands of revoked grants.
 const REVOCATIONS_MAX: usize = 2 << 20;
-/// A sentence for the log.
-const REASON_MAX: usize = 256;
 /// A number in decimal digits.
 const FLOOR_MAX: u64 = 20;
 /// The largest version, which every JSON reader keeps exactly.
@@ -66,10 +65,10 @@ impl Revocations {
         self.revoked.get(&grant)
     }
 
-    /// The next list, with `grant` on it. An earlier revocation of the same grant stands. A long reason is cut.
+    /// The next list, with `grant` on it. An earlier revocation of the same grant stands. A reason that is no short, honest line is cut to one.
     #[must_use]
     pub fn with(&self, grant: GrantId, reason: &str, at: Timestamp) -> Self {
-        let reason = reason.chars().filter(|character| !character.is_control()).take(REASON_MAX).collect();
+        let reason = line::shown(reason);
         let mut next = self.clone();
         next.version = self.version.saturating_add(1);
         next.revoked.entry(grant).or_insert(RevokedGrant { at, reason });

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::PermissionError;
-use super::document::{AgentPermissions, Expiry, GrantId};
+use super::document::AgentPermissions;
+use super::grant_id::{Expiry, GrantId};
 use super::revocation::{FLOOR_FILE, LIST_FILE, LOCK_FILE, Revocations, RevokedGrant};
 use super::verified::VerifiedGrant;
 use crate::clock::Timestamp;
@@ -61,6 +62,7 @@ pub fn install(
     now: Timestamp,
 ) -> Result<VerifiedGrant, PermissionError> {
     let grant = VerifiedGrant::verify(envelope.clone(), config)?;
+    grant.check_issued(now)?;
     let expires = grant.permissions().expires;
     if expires.is_past(now) {
         return Err(PermissionError::Expired { grant: grant.id(), at: expires });

@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::condition::Condition;
-use super::document::GrantId;
 use super::effective::{Budget, Effective};
 use super::evaluate::{Usage, Used};
+use super::grant_id::GrantId;
 use crate::capability::Capability;
 use crate::clock::Timestamp;
 

@@ -2,18 +2,26 @@
 //!
 //! In scope: the proof types. Out of scope: files ([`super::store`]) and moments, which are judged at each call (I4).
 
+use std::time::Duration;
+
 use super::PermissionError;
-use super::document::{AgentPermissions, GrantId, PERMISSIONS_TYPE};
+use super::document::{AgentPermissions, PERMISSIONS_TYPE};
+use super::grant_id::GrantId;
 use super::revocation::Revocations;
 use super::store;
+use crate::clock::Timestamp;
 use crate::envelope::Envelope;
 use crate::home::{Home, HostConfig};
 use crate::id::{AgentRef, Did, Digest};
+use crate::manifest::VerifiedComponent;
+
+/// Operators' machines and this one may differ by so much.
+const ISSUED_SKEW: Duration = Duration::from_secs(300);
 
 /// One manifest that enough operators of this host have signed.
 ///
 /// Only [`VerifiedGrant::verify`] makes one:
-/// ```compile_fail
+/// ```compile_fail,E0451
 /// use kos_core::permission::{AgentPermissions, GrantId, VerifiedGrant};
 /// fn forge(id: GrantId, permissions: AgentPermissions) -> VerifiedGrant {
 ///     VerifiedGrant { id, permissions, signers: vec![] }
@@ -45,6 +53,18 @@ impl VerifiedGrant {
         Ok(Self { id, permissions, signers: verified.signers().to_vec() })
     }
 
+    /// Refuses a manifest that was issued later than `now`.
+    ///
+    /// # Errors
+    /// [`PermissionError::FromTheFuture`].
+    pub(super) fn check_issued(&self, now: Timestamp) -> Result<(), PermissionError> {
+        let issued = self.permissions.timestamp;
+        if issued > now.saturating_add(ISSUED_SKEW) {
+            return Err(PermissionError::FromTheFuture { grant: self.id, issued, now });
+        }
+        Ok(())
+    }
+
     /// Its identifier.
     #[must_use]
     pub fn id(&self) -> GrantId {
@@ -68,7 +88,7 @@ impl VerifiedGrant {
 /// and not revoked. Some may have ended, or not begun: that is judged at each call.
 ///
 /// Only [`VerifiedPermissions::load`] makes one:
-/// ```compile_fail
+/// ```compile_fail,E0451
 /// use kos_core::permission::{VerifiedGrant, VerifiedPermissions};
 /// fn forge(grants: Vec<VerifiedGrant>) -> VerifiedPermissions {
 ///     VerifiedPermissions { grants, pinned_elsewhere: vec![] }
@@ -81,17 +101,29 @@ pub struct VerifiedPermissions {
 }
 
 impl VerifiedPermissions {
-    /// Loads the manifests of an agent and its component.
+    /// Loads the manifests that count for a component.
     ///
     /// # Errors
     /// [`PermissionError`] when any installed manifest of this agent does not verify, when any file there is not what
     /// its name says, or when the list of revoked grants is damaged, unsigned or older than one seen before. Nothing of
-    /// the kind is passed over: it could hold a denial.
+    /// the kind is passed over: it could hold a denial. Also when a manifest was issued later than `now`: then the clock
+    /// was set back, and what has ended would seem not to have.
+    pub fn load(
+        home: &Home,
+        config: &HostConfig,
+        component: &VerifiedComponent,
+        now: Timestamp,
+    ) -> Result<Self, PermissionError> {
+        Self::load_for(home, config, &component.agent(), &component.digest(), now)
+    }
+
+    /// Loads the manifests that count for a component of this agent.
     pub(super) fn load_for(
         home: &Home,
         config: &HostConfig,
         agent: &AgentRef,
         component: &Digest,
+        now: Timestamp,
     ) -> Result<Self, PermissionError> {
         let revocations = Revocations::load(home, config)?;
         let mut loaded = Self { grants: Vec::new(), pinned_elsewhere: Vec::new() };
@@ -99,6 +131,7 @@ impl VerifiedPermissions {
             if revocations.find(grant.id).is_some() {
                 continue;
             }
+            grant.check_issued(now)?;
             if grant.permissions.is_about(agent, component) {
                 loaded.grants.push(grant);
             } else {

@@ -118,6 +118,20 @@ fn a_grant_counts_from_its_first_instant_to_before_its_last() {
 }
 
 #[test]
+fn a_component_that_ends_in_the_middle_of_a_run_ends_there() {
+    let mut short = declaration();
+    short.expires = Some(at(5_000));
+    let effective = effective_of(&short, &ceiling(), &[grant(&[(SIGN, allow(&["receipt"]))])]);
+    assert_eq!(answer(&effective, "receipt", 4_999), "allowed");
+    assert_eq!(answer(&effective, "receipt", 5_000), "component-expired");
+    assert!(effective.check_launch(at(4_999)).is_ok());
+    let refused = effective.check_launch(at(5_000));
+    assert!(matches!(refused, Err(LaunchRefusal::ComponentExpired { .. })));
+    assert!(effective.held(at(5_000)).is_empty() && !effective.has_interface("crypto", at(5_000)));
+    assert_eq!(effective.resources(at(5_000)), ResourceAccess::NONE);
+}
+
+#[test]
 fn grants_add_up_and_the_reason_is_that_of_the_nearest() {
     let mut ended = grant(&[(SIGN, allow(&["receipt"]))]);
     ended.expires = Expiry::At(at(1_500));
@@ -305,6 +319,7 @@ fn every_reason_has_a_sentence_and_a_change() {
     let reasons = [
         Reason::Revoked,
         Reason::MalformedScope,
+        Reason::ComponentExpired { at: at(1) },
         Reason::NotDeclared,
         Reason::OutsideDeclaration,
         Reason::AboveCeiling { level: TrustLevel::External },

@@ -8,11 +8,12 @@ mod gate;
 mod reference;
 mod request;
 mod store;
+mod whole;
 
 use std::collections::BTreeMap;
 
 use super::document::Pin;
-use super::effective::{Ceiling, Declaration};
+use super::sources::{Ceiling, Declaration};
 use super::*;
 use crate::capability::Capability;
 use crate::clock::Timestamp;
@@ -82,6 +83,7 @@ fn declaration() -> Declaration {
         memory: None,
         network: NetworkAccess::Full,
         storage: StorageAccess::Persistent,
+        expires: None,
     }
 }
 

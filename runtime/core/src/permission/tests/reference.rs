@@ -21,6 +21,7 @@ struct World<'a> {
     declared: &'a BTreeMap<String, Vec<String>>,
     ceiling: &'a [String],
     level: &'a str,
+    ends: Option<u64>,
     grants: &'a [(String, Value)],
     now: u64,
     environment: Option<&'a str>,
@@ -31,7 +32,7 @@ struct World<'a> {
 fn covers(pattern: &str, scope: &str) -> bool {
     let bytes = pattern.as_bytes();
     match bytes.split_last() {
-        Some((b'*', stem)) => scope.as_bytes().len() >= stem.len() && &scope.as_bytes()[..stem.len()] == stem,
+        Some((b'*', stem)) => scope.len() >= stem.len() && &scope.as_bytes()[..stem.len()] == stem,
         _ => bytes == scope.as_bytes(),
     }
 }
@@ -50,7 +51,8 @@ fn condition_fails(condition: &str, world: &World<'_>, used: (u64, u64)) -> Opti
     }
     if let Some(days) = condition.strip_prefix("days:") {
         // From Thursday, the first of January 1970.
-        let today = ["thu", "fri", "sat", "sun", "mon", "tue", "wed"][(world.now / 86_400_000 % 7) as usize];
+        let today = ["thu", "fri", "sat", "sun", "mon", "tue", "wed"]
+            [usize::try_from(world.now / 86_400_000 % 7).unwrap()];
         return (!days.split(',').any(|day| day == today)).then_some("condition");
     }
     if let Some(least) = condition.strip_prefix("trust>=") {
@@ -76,6 +78,9 @@ fn reference(
     let is_plain = scope.len() <= 256 && scope.bytes().all(|byte| (0x21..=0x7e).contains(&byte));
     if !is_plain || has_scope == scope.is_empty() {
         return Err("malformed-scope");
+    }
+    if world.ends.is_some_and(|end| end <= world.now) {
+        return Err("component-expired");
     }
     let declared = world.declared.get(capability).ok_or("not-declared")?;
     if has_scope && !declared.iter().any(|pattern| covers(pattern, scope)) {
@@ -148,7 +153,7 @@ impl Luck {
     }
 
     fn pick<'a, T: ?Sized>(&mut self, items: &[&'a T]) -> &'a T {
-        items[self.below(items.len() as u64) as usize]
+        items[usize::try_from(self.below(items.len() as u64)).unwrap()]
     }
 
     fn some<'a>(&mut self, items: &[&'a str], parts: u64) -> Vec<&'a str> {
@@ -212,6 +217,7 @@ fn random_grant(luck: &mut Luck, number: u64) -> AgentPermissions {
 
 fn compare(luck: &mut Luck, calls: u64) -> (u64, u64) {
     let mut declaration = declaration();
+    declaration.expires = luck.one_in(4).then(|| at(WEEK / 2 + luck.below(WEEK)));
     let mut ceiling = ceiling();
     ceiling.level = *luck.pick(&[&TrustLevel::External, &TrustLevel::Partner, &TrustLevel::Trusted]);
     for capability in CAPABILITIES {
@@ -232,18 +238,17 @@ fn compare(luck: &mut Luck, calls: u64) -> (u64, u64) {
         .iter()
         .map(|(capability, scope)| (capability.to_string(), scope.iter().map(ToString::to_string).collect()))
         .collect();
-    let documents: Vec<_> = identified(&grants)
-        .into_iter()
-        .map(|(id, grant)| (id.to_string(), serde_json::to_value(grant).unwrap()))
-        .collect();
+    let identified = identified(&grants);
+    let documents: Vec<_> =
+        identified.iter().map(|(id, grant)| (id.to_string(), serde_json::to_value(grant).unwrap())).collect();
     let names: Vec<_> = ceiling.capabilities.iter().map(ToString::to_string).collect();
     let mut allowed = 0;
     for _ in 0..calls {
         let (mut usage, mut used) = (Usage::default(), BTreeMap::new());
-        for (id, _) in identified(&grants) {
+        for (id, _) in &identified {
             for capability in CAPABILITIES {
                 let (uses, recent) = (luck.below(5), luck.below(4));
-                usage.set(id, capability, Used { uses, recent: recent as u32 });
+                usage.set(*id, capability, Used { uses, recent: u32::try_from(recent).unwrap() });
                 used.insert((id.to_string(), capability.to_string()), (uses, recent));
             }
         }
@@ -256,6 +261,7 @@ fn compare(luck: &mut Luck, calls: u64) -> (u64, u64) {
             declared: &declared,
             ceiling: &names,
             level: ceiling.level.as_str(),
+            ends: declaration.expires.map(Timestamp::as_millis),
             grants: &documents,
             now,
             environment: environment.as_ref().map(Name::as_str),
@@ -319,7 +325,7 @@ proptest! {
         let grants: Vec<_> = (0..1 + luck.below(4)).map(|number| random_grant(&mut luck, number)).collect();
         let before = powers(&grants);
         let mut narrowed = grants.clone();
-        let index = luck.below(narrowed.len() as u64) as usize;
+        let index = usize::try_from(luck.below(narrowed.len() as u64)).unwrap();
         let rules: Vec<_> = narrowed[index].capabilities.keys().copied().collect();
         if let Some(capability) = rules.first().copied() {
             let rule = narrowed[index].capabilities.get_mut(&capability).unwrap();

@@ -31,7 +31,7 @@ impl World {
     }
 
     fn load(&self) -> Result<VerifiedPermissions, PermissionError> {
-        VerifiedPermissions::load_for(&self.home, &self.config, &agent(), &component())
+        VerifiedPermissions::load_for(&self.home, &self.config, &agent(), &component(), at(2_000))
     }
 
     fn file(&self, id: GrantId) -> PathBuf {
@@ -115,6 +115,16 @@ fn an_ended_grant_is_not_installed() {
     let world = world(1);
     let ended = AgentPermissions { expires: Expiry::At(at(1_999)), ..usual() };
     assert!(matches!(world.install(&envelope(&ended, &[&key(9)])), Err(PermissionError::Expired { .. })));
+}
+
+#[test]
+fn a_clock_set_back_before_the_issuance_of_a_grant_is_noticed() {
+    let world = world(1);
+    let later = AgentPermissions { timestamp: at(2_000 + 300_001), ..usual() };
+    let signed = envelope(&later, &[&key(9)]);
+    assert!(matches!(world.install(&signed), Err(PermissionError::FromTheFuture { .. })));
+    super::install(&world.home, &world.config, &signed, at(400_000)).unwrap();
+    assert!(matches!(world.load(), Err(PermissionError::FromTheFuture { .. })));
 }
 
 #[test]
