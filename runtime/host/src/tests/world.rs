@@ -126,14 +126,19 @@ impl World {
 
     pub(super) fn signed(&self, agent: Agent<'_>) -> UnverifiedComponent {
         let file = wat::parse_str(agent.code).unwrap();
+        self.signed_file(&file, agent)
+    }
+
+    /// As [`Self::signed`], for a component that was built elsewhere.
+    fn signed_file(&self, file: &[u8], agent: Agent<'_>) -> UnverifiedComponent {
         let defaults = ManifestDefaults { author: self.author.did(), now: now() };
         let Agent { name, version, declares, storage, .. } = agent;
         let manifest = format!(
             "name = \"{name}\"\nversion = \"{version}\"\n[capabilities]\n{declares}\n[resources]\nstorage = \"{storage}\"\n"
         );
         let manifest = AgentManifest::from_toml(&manifest, &defaults).unwrap();
-        let envelope = manifest::sign(&file, &manifest, &[&self.author]).unwrap();
-        UnverifiedComponent::read(manifest::attach(&file, &envelope).unwrap(), None).unwrap()
+        let envelope = manifest::sign(file, &manifest, &[&self.author]).unwrap();
+        UnverifiedComponent::read(manifest::attach(file, &envelope).unwrap(), None).unwrap()
     }
 
     /// Grants `permissions` (TOML after `expires`) to the agent.
