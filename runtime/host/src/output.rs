@@ -7,7 +7,7 @@
 
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -60,6 +60,10 @@ impl Sink {
         Self::new(std::io::sink())
     }
 
+    fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     fn write(&self, text: &[u8]) -> std::io::Result<()> {
         let mut writer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         writer.write_all(text)?;
@@ -75,23 +79,15 @@ impl std::fmt::Debug for Sink {
 
 /// The thread that writes for all agents of a host.
 #[derive(Clone, Debug)]
-pub(crate) struct Writer(mpsc::Sender<Piece>);
-
-#[derive(Debug)]
-struct Piece {
-    text: String,
-    sink: Sink,
-    flow: Arc<Flow>,
-}
+pub(crate) struct Writer(mpsc::Sender<Arc<Flow>>);
 
 impl Writer {
     /// Starts the thread; it ends when the last `Writer` and the last stream are gone.
     pub(crate) fn start() -> std::io::Result<Self> {
-        let (sender, pieces) = mpsc::channel::<Piece>();
+        let (sender, flows) = mpsc::channel::<Arc<Flow>>();
         std::thread::Builder::new().name("kos-output".into()).spawn(move || {
-            for piece in pieces {
-                let written = piece.sink.write(piece.text.as_bytes());
-                piece.flow.finish(piece.text.len(), written.is_err());
+            for flow in flows {
+                flow.write_waiting();
             }
         })?;
         Ok(Self(sender))
@@ -138,12 +134,20 @@ impl Output {
 
 /// What both streams of a run share: the cap, and how much is under way to the reader.
 #[derive(Debug)]
-struct Flow {
+pub(crate) struct Flow {
     limit: usize,
     written: AtomicUsize,
     pending: AtomicUsize,
     broken: AtomicBool,
     changed: Notify,
+    waiting: Mutex<Waiting>,
+}
+
+/// What the writing thread has still to write, in order.
+#[derive(Debug, Default)]
+struct Waiting {
+    texts: Vec<(Sink, String)>,
+    is_announced: bool,
 }
 
 impl Flow {
@@ -154,12 +158,36 @@ impl Flow {
             pending: AtomicUsize::new(0),
             broken: AtomicBool::new(false),
             changed: Notify::new(),
+            waiting: Mutex::default(),
         }
     }
 
     fn admit(&self, length: usize) -> Result<(), Ended> {
         let before = self.written.fetch_add(length, Ordering::Relaxed);
         if before.saturating_add(length) > self.limit { Err(Ended::Output) } else { Ok(()) }
+    }
+
+    /// Leaves text to the writing thread. Whether the thread has to be told.
+    fn leave(&self, sink: &Sink, text: String) -> bool {
+        self.pending.fetch_add(text.len(), Ordering::AcqRel);
+        let mut waiting = self.waiting();
+        match waiting.texts.last_mut() {
+            Some((last, before)) if last.is_same(sink) => before.push_str(&text),
+            _ => waiting.texts.push((sink.clone(), text)),
+        }
+        !std::mem::replace(&mut waiting.is_announced, true)
+    }
+
+    fn write_waiting(&self) {
+        let Waiting { texts, .. } = std::mem::take(&mut *self.waiting());
+        for (sink, text) in texts {
+            let written = sink.write(text.as_bytes());
+            self.finish(text.len(), written.is_err());
+        }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn finish(&self, length: usize, failed: bool) {
@@ -171,6 +199,9 @@ impl Flow {
     }
 
     async fn wait_until(&self, enough: impl Fn(usize) -> bool) {
+        if enough(self.pending.load(Ordering::Acquire)) {
+            return;
+        }
         loop {
             let changed = self.changed.notified();
             if enough(self.pending.load(Ordering::Acquire)) {
@@ -222,10 +253,8 @@ impl Lines {
         if let Some(prefix) = &self.prefix {
             text = text.lines().flat_map(|line| [prefix.as_str(), line, "\n"]).collect();
         }
-        self.flow.pending.fetch_add(text.len(), Ordering::AcqRel);
-        let piece = Piece { text, sink: self.sink.clone(), flow: Arc::clone(&self.flow) };
-        if let Err(mpsc::SendError(piece)) = self.writer.0.send(piece) {
-            self.flow.finish(piece.text.len(), true);
+        if self.flow.leave(&self.sink, text) && self.writer.0.send(Arc::clone(&self.flow)).is_err() {
+            self.flow.write_waiting();
         }
     }
 }
@@ -244,7 +273,7 @@ fn whole_characters(bytes: &[u8]) -> usize {
 pub(crate) struct Stream(Arc<Mutex<Lines>>);
 
 impl Stream {
-    fn lines(&self) -> std::sync::MutexGuard<'_, Lines> {
+    fn lines(&self) -> MutexGuard<'_, Lines> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
