@@ -154,9 +154,9 @@ impl Columns {
         if !colours_wanted() {
             table.force_no_tty();
         }
-        table.set_header(headings.iter().map(|heading| {
-            Cell::new(heading).add_attribute(comfy_table::Attribute::Bold)
-        }));
+        table.set_header(
+            headings.iter().map(|heading| Cell::new(heading).add_attribute(comfy_table::Attribute::Bold)),
+        );
         Self { table, has_rows: false }
     }
 
@@ -213,6 +213,12 @@ pub fn number(value: impl Display) -> Cell {
 #[must_use]
 pub fn verdict(is_good: bool, text: impl Display) -> Cell {
     cell(text).fg(if is_good { Color::Green } else { Color::Red })
+}
+
+/// An instant to the second, for tables.
+#[must_use]
+pub fn to_second(instant: kos_core::clock::Timestamp) -> kos_core::clock::Timestamp {
+    kos_core::clock::Timestamp::from_millis(instant.as_millis() / 1_000 * 1_000)
 }
 
 /// An identifier cut to what an eye compares, for tables; never for copying.

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use super::Ended;
 use crate::context::Context;
 use crate::failure::{Explain as _, Failure};
-use crate::output::{Columns, GOOD, cell, paint};
+use crate::output::{Columns, GOOD, cell, paint, to_second};
 use crate::prompt;
 use crate::session::Session;
 use crate::unlock::UnlockArguments;
@@ -110,7 +110,7 @@ impl ListKeys {
         context.output.answer(&keys, || {
             let mut table = Columns::new(&["KEY", "DID", "MADE"]);
             for public in &keys {
-                table.row([cell(&public.key), cell(public.did), cell(public.created)]);
+                table.row([cell(&public.key), cell(public.did), cell(to_second(public.created))]);
             }
             table.or_else("no keys; make one: kos key new NAME")
         })?;

@@ -13,7 +13,7 @@ use super::Ended;
 use super::init::Stretch;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::output::{Columns, GOOD, cell, paint};
+use crate::output::{Columns, GOOD, cell, paint, to_second};
 use crate::prompt;
 use crate::session::Session;
 use crate::unlock::UnlockArguments;
@@ -56,7 +56,7 @@ impl ListSlots {
             let mut table = Columns::new(&["SLOT", "UNLOCKED BY", "MADE", "KEY FILE"]);
             for slot in &slots {
                 let path = slot.key_file().map(|path| path.display().to_string()).unwrap_or_default();
-                table.row([cell(&slot.id), cell(slot.kind()), cell(slot.created), cell(path)]);
+                table.row([cell(&slot.id), cell(slot.kind()), cell(to_second(slot.created)), cell(path)]);
             }
             table.or_else("no slots")
         })?;
@@ -82,6 +82,7 @@ pub enum Kind {
         /// How it is stretched.
         #[arg(long, value_enum, default_value_t = Stretch::Standard)]
         kdf: Stretch,
+        /// How the home is unlocked now.
         #[command(flatten)]
         unlock: UnlockArguments,
     },
@@ -89,6 +90,7 @@ pub enum Kind {
     KeyFile {
         /// Where it lies, best on another medium than the home.
         path: PathBuf,
+        /// How the home is unlocked now.
         #[command(flatten)]
         unlock: UnlockArguments,
     },
@@ -96,6 +98,7 @@ pub enum Kind {
     Credential {
         /// A file with the secret.
         path: PathBuf,
+        /// How the home is unlocked now.
         #[command(flatten)]
         unlock: UnlockArguments,
     },
@@ -111,7 +114,7 @@ impl AddSlot {
             }
             Kind::KeyFile { path, unlock } => (SlotSpec::KeyFile { path: path.clone() }, unlock),
             Kind::Credential { path, unlock } => {
-                (SlotSpec::Secret { secret: slot::read_credential(path)? }, unlock)
+                (SlotSpec::Secret { secret: slot::read_secret(std::fs::File::open(path)?)? }, unlock)
             }
         };
         let (home, config) = context.open_home()?;
@@ -139,7 +142,9 @@ impl RemoveSlot {
     fn run(&self, context: &Context) -> Ended {
         let (home, config) = context.open_home()?;
         if !slot::list(&home)?.iter().any(|slot| slot.id == self.id) {
-            return Err(Failure::new(format!("no slot of this home is `{}`", self.id)).remedy("kos slot list"));
+            return Err(
+                Failure::new(format!("no slot of this home is `{}`", self.id)).remedy("kos slot list")
+            );
         }
         let (custodian, way) = self.unlock.unlock_with(&home)?;
         let session = Session::new(home, config, custodian);
