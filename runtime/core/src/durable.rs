@@ -1,6 +1,10 @@
 //! Files that survive a crash: capped reads, atomic replacement, and locks between processes (I8).
 //!
-//! In scope: whole small files. Out of scope: the log's journal, which appends ([`crate::log`]).
+//! In scope: whole small files. Files that grow, and disks that fail on purpose, are [`disk`].
+
+pub mod disk;
+#[cfg(test)]
+pub(crate) mod simulated;
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};

@@ -19,6 +19,13 @@ pub mod canonical;
 pub mod envelope;
 pub mod home;
 
+pub mod custody;
 pub mod trust;
 
 pub mod manifest;
+
+pub mod permission;
+
+pub mod log;
+
+pub mod recovery;

@@ -15,7 +15,7 @@ pub(crate) fn execute() -> Result<()> {
     heading("Building the agents");
     build(&workspace)?;
     for name in workspace.agents()? {
-        let path = component(&workspace, &name);
+        let path = folder(&workspace).join(format!("{name}.wasm"));
         let size = fs::metadata(&path).with_context(|| format!("cannot find {}", path.display()))?.len();
         say(format!("{:>8} KiB  {}", size.div_ceil(1024), path.display()));
     }
@@ -32,7 +32,7 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
     shell::run(&mut command)
 }
 
-/// Where the build puts an agent's component.
-pub(crate) fn component(workspace: &Workspace, name: &str) -> PathBuf {
-    workspace.target().join(AGENT_TARGET).join("release").join(format!("{name}.wasm"))
+/// Where the build puts the components, each as `NAME.wasm`.
+pub(crate) fn folder(workspace: &Workspace) -> PathBuf {
+    workspace.target().join(AGENT_TARGET).join("release")
 }

@@ -30,6 +30,10 @@ impl Workspace {
         Ok(Self { root, target })
     }
 
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// The directory cargo builds into.
     pub(crate) fn target(&self) -> &Path {
         &self.target

@@ -28,23 +28,21 @@ pub(crate) const ATTACKS: &[Attack] = &[
         read(&["../hello/data", "/storage/hello/data", "storage/notary"])
     }),
     Attack::new("list-directories", "denied", || {
-        Verdict::all_denied(
-            ["/", ".", "..", "/proc/self/fd"].map(|path| Verdict::of_file(fs::read_dir(path))),
-        )
+        Verdict::agreed(["/", ".", "..", "/proc/self/fd"].map(|path| Verdict::of_file(fs::read_dir(path))))
     }),
     Attack::new("write-files", "denied", write_files),
     Attack::new("connect-loopback", "denied", || {
-        Verdict::all_denied(
+        Verdict::agreed(
             ["127.0.0.1:22", "[::1]:80", "0.0.0.0:80"].map(|to| Verdict::of_io(TcpStream::connect(to))),
         )
     }),
     Attack::new("connect-private-network", "denied", || {
-        Verdict::all_denied(
+        Verdict::agreed(
             ["169.254.169.254:80", "10.0.0.1:80"].map(|to| Verdict::of_io(TcpStream::connect(to))),
         )
     }),
     Attack::new("listen", "denied", || {
-        Verdict::all_denied(["127.0.0.1:0", "0.0.0.0:0"].map(|on| Verdict::of_io(TcpListener::bind(on))))
+        Verdict::agreed(["127.0.0.1:0", "0.0.0.0:0"].map(|on| Verdict::of_io(TcpListener::bind(on))))
     }),
     Attack::new("send-datagram", "denied", send_datagram),
     Attack::new("look-up-name", "denied", look_up_name),
@@ -70,14 +68,14 @@ fn preopened_directories() -> Verdict {
 }
 
 fn read(paths: &[&str]) -> Verdict {
-    Verdict::all_denied(paths.iter().map(|path| Verdict::of_file(fs::read(path))))
+    Verdict::agreed(paths.iter().map(|path| Verdict::of_file(fs::read(path))))
 }
 
 fn write_files() -> Verdict {
     let written = ["/tmp/rogue", "rogue", "../rogue"].map(|path| Verdict::of_file(fs::write(path, "a")));
     let made =
         [Verdict::of_file(fs::create_dir("rogue.d")), Verdict::of_file(fs::remove_file("/etc/hostname"))];
-    Verdict::all_denied(written.into_iter().chain(made))
+    Verdict::agreed(written.into_iter().chain(made))
 }
 
 fn send_datagram() -> Verdict {

@@ -25,15 +25,15 @@ pub(crate) const ATTACKS: &[Attack] = &[
     Attack::new("notes-many", "limited", || notes("a")),
     Attack::new("notes-large", "notes", || notes(&"a".repeat(audit::TEXT_BYTES))),
     Attack::new("denials-many", "denied", || {
-        Verdict::all_denied((0..50_000).map(|turn| crypto::sign(&format!("payment-{turn}"), b"a").into()))
+        Verdict::agreed((0..50_000).map(|turn| crypto::sign(&format!("payment-{turn}"), b"a").into()))
     }),
     Attack::new("output-many-lines", "output", || flood(|| println!("{}", "a".repeat(100)))),
     Attack::new("output-one-line", "output", || flood(|| print!("{}", "a".repeat(4096)))),
     Attack::new("errors-many-lines", "output", || flood(|| eprintln!("{}", "a".repeat(100)))),
     Attack::new("output-both-streams", "output", || {
         flood(|| {
-            println!("a");
-            eprintln!("a");
+            println!("{}", "a".repeat(100));
+            eprintln!("{}", "a".repeat(100));
         })
     }),
     Attack::new("output-zeroes", "trap", output_zeroes),

@@ -37,6 +37,17 @@ pub(crate) const ATTACKS: &[Attack] = &[
         sign(&["x/../message.v1+json", "../permissions.v1+json", "entry.v1+json", "receipt 4 DSSEv1"])
     }),
     Attack::new("sign-long-context", "denied", || sign(&["receipt".repeat(10_000).as_str()])),
+    Attack::new("sign-malformed-in-scope", "invalid", || {
+        sign(&[
+            "probe-/../x",
+            "probe-*",
+            "probe-\0",
+            "probe-\u{e9}",
+            "probe-A",
+            "probe- ",
+            &"probe-".repeat(11),
+        ])
+    }),
     Attack::new("note-outside-scope", "denied", || note(&["system", "agent_launch", ""])),
     Attack::new("note-topic-tricks", "denied", || {
         note(&[
@@ -46,14 +57,30 @@ pub(crate) const ATTACKS: &[Attack] = &[
             "rogue\",\"actor\":\"system",
         ])
     }),
+    Attack::new("note-malformed-in-scope", "invalid", || {
+        note(&[
+            "probe-\n\u{2014} host.example AAAA",
+            "probe-\0",
+            "probe-\u{1b}[2J",
+            "probe-\"",
+            &"probe-".repeat(11),
+        ])
+    }),
     Attack::new("note-too-long", "invalid", || {
         audit::note("rogue", &"a".repeat(audit::TEXT_BYTES + 1)).into()
     }),
     Attack::new("verify-outside-scope", "denied", || verify("did:web:example.com")),
-    Attack::new("verify-malformed-signer", "invalid", || verify("did:key:z6Mk")),
+    Attack::new("verify-malformed-signer", "invalid", verify_malformed_signer),
+    Attack::new("verify-weak-signer", "invalid", || Verdict::agreed(WEAK_SIGNERS.map(verify))),
     Attack::new("verify-other-kind-of-key", "invalid", verify_other_kind_of_key),
     Attack::new("verify-short-signature", "invalid", verify_short_signature),
     Attack::new("verify-forged-signature", "ok", verify_forged_signature),
+];
+
+/// Public keys of small order: some signatures verify under them for any message.
+const WEAK_SIGNERS: [&str; 2] = [
+    "did:key:z6MkeTG3bFFSLYVU7VqhgZxqr6YzpaGrQtFMh1uvqGy1vDnP",
+    "did:key:z6MkeXATEjyXENzBXBxgC5EHk2JE5aqd7qMGGtDpLUH1e2Sj",
 ];
 
 /// To its own key, which exists: a denial must not depend on that.
@@ -62,15 +89,25 @@ fn seal_ungranted() -> Verdict {
 }
 
 fn sign(contexts: &[&str]) -> Verdict {
-    Verdict::all_denied(contexts.iter().map(|context| crypto::sign(context, b"a").into()))
+    Verdict::agreed(contexts.iter().map(|context| crypto::sign(context, b"a").into()))
 }
 
 fn note(topics: &[&str]) -> Verdict {
-    Verdict::all_denied(topics.iter().map(|topic| audit::note(topic, "a").into()))
+    Verdict::agreed(topics.iter().map(|topic| audit::note(topic, "a").into()))
 }
 
 fn verify(signer: &str) -> Verdict {
     crypto::verify(signer, "receipt", b"a", &[0; crypto::SIGNATURE_BYTES]).into()
+}
+
+/// Its own identifier, no longer in its one form.
+fn verify_malformed_signer() -> Verdict {
+    match identity::me() {
+        Ok(me) => {
+            Verdict::agreed(["\n", "#key", "1", "\0", " "].map(|tail| verify(&format!("{}{tail}", me.did))))
+        }
+        Err(error) => Verdict::Unexpected(error.to_string()),
+    }
 }
 
 /// An X25519 key where an Ed25519 key belongs.

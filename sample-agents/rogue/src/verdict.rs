@@ -33,9 +33,14 @@ impl Verdict {
         }
     }
 
-    /// The first of several that is not a denial; each must be denied.
-    pub(crate) fn all_denied(verdicts: impl IntoIterator<Item = Self>) -> Self {
-        verdicts.into_iter().find(|verdict| !matches!(verdict, Self::Denied)).unwrap_or(Self::Denied)
+    /// The one answer to several calls; that they differ is unexpected.
+    pub(crate) fn agreed(verdicts: impl IntoIterator<Item = Self>) -> Self {
+        let differ = |first: Self, next: Self| {
+            if first.name() == next.name() { Ok(first) } else { Err(format!("{first}, then {next}")) }
+        };
+        let mut verdicts = verdicts.into_iter();
+        let Some(first) = verdicts.next() else { return Self::Unexpected("nothing was tried".to_owned()) };
+        verdicts.try_fold(first, differ).unwrap_or_else(Self::Unexpected)
     }
 
     /// A refusal by the operating system that the standard library believes to be on. That something is absent is no

@@ -1,0 +1,68 @@
+//! The root key: one random key, from which everything that custody protects is derived or under which it is wrapped.
+//!
+//! In scope: its life in memory and the keys derived from it. Out of scope: how it is kept ([`super::slot`]).
+
+use zeroize::Zeroizing;
+
+use super::request::MacPurpose;
+use super::wrap::{self, Salt};
+use crate::crypto::{self, CryptoError};
+
+/// 32 random bytes behind one pointer, so that a move copies no secret; erased when dropped. Not printable.
+pub(super) struct RootKey(Box<Zeroizing<[u8; 32]>>);
+
+impl RootKey {
+    /// A new random root key.
+    pub(super) fn generate() -> Result<Self, CryptoError> {
+        let bytes = Zeroizing::new(crypto::random::<32>()?);
+        Ok(Self::copied(&bytes))
+    }
+
+    /// The root key with these bytes, if they are 32.
+    pub(super) fn from_slice(bytes: &[u8]) -> Option<Self> {
+        <&[u8; 32]>::try_from(bytes).ok().map(Self::copied)
+    }
+
+    /// The bytes, for the slots that wrap them.
+    pub(super) fn expose(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// Wraps the private half of a key, bound to its public half.
+    pub(super) fn wrap_key(
+        &self,
+        salt: &Salt,
+        associated: &[u8],
+        secret: &[u8],
+    ) -> Result<wrap::Wrapped, CryptoError> {
+        wrap::wrap(self.expose(), salt, "kos/key/v1", associated, secret)
+    }
+
+    /// Opens what [`Self::wrap_key`] made.
+    pub(super) fn unwrap_key(
+        &self,
+        salt: &Salt,
+        associated: &[u8],
+        wrapped: &wrap::Wrapped,
+    ) -> Result<Zeroizing<Vec<u8>>, wrap::UnwrapError> {
+        wrap::unwrap(self.expose(), salt, "kos/key/v1", associated, wrapped)
+    }
+
+    /// The key that authenticates the slots' file.
+    pub(super) fn slots_key(&self) -> Zeroizing<[u8; 32]> {
+        wrap::derive(self.expose(), None, "kos/slots-mac/v1")
+    }
+
+    /// The key that authenticates things of the host's own.
+    pub(super) fn mac_key(&self, purpose: MacPurpose) -> Zeroizing<[u8; 32]> {
+        match purpose {
+            MacPurpose::Artifact => wrap::derive(self.expose(), None, "kos/mac/artifact/v1"),
+        }
+    }
+
+    fn copied(bytes: &[u8; 32]) -> Self {
+        let mut key = Box::new(Zeroizing::new([0; 32]));
+        key.copy_from_slice(bytes);
+        Self(key)
+    }
+}

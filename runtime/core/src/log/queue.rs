@@ -1,0 +1,296 @@
+//! Group commit: whoever comes first writes for all who wait.
+//!
+//! In scope: forming batches and waking waiters. A caller of `append` that finds nobody writing writes itself, with no
+//! thread in between; those that come meanwhile form the next batch, and the first of them writes it. Events handed
+//! over by `submit`, and publishing in time, are the work of one background thread, started when first needed.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::error::LogError;
+use super::event::Event;
+use super::tile::WIDTH;
+use super::writer::{Position, Writer};
+
+/// Events in one batch at most: what a batch waits for stays below 30 ms of signing.
+const MAX_BATCH: usize = 1024;
+
+/// Entries become visible in tiles and checkpoint after this time (DESIGN §4).
+const PUBLISH_AFTER: Duration = Duration::from_secs(1);
+
+/// Entries that a running process lets pile up in the journal. Each rotation costs a dozen synchronisations, which
+/// this many entries make cheap; and what the next process reads when it opens the log stays below 2 MB.
+const ROTATE_AFTER: u64 = 4096;
+
+/// Entries that a process leaves in the journal when it closes: reading them takes the next one half a millisecond.
+const ROTATE_AT_CLOSE: u64 = 512;
+
+type Outcome = Result<Position, LogError>;
+type Done = Box<dyn FnOnce(Outcome) + Send>;
+
+/// What is shared between callers and the background thread.
+pub(super) struct Shared {
+    queue: Mutex<Queue>,
+    /// Wakes the background thread.
+    work: Condvar,
+    writer: Mutex<Writer>,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: VecDeque<(Event, Waiter)>,
+    /// Somebody is writing, or has been told to.
+    writing: bool,
+    closing: bool,
+    background: Background,
+    /// The background thread has been asked to publish within [`PUBLISH_AFTER`], or at once.
+    publish: Publish,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Background {
+    #[default]
+    Absent,
+    Running,
+    /// Tests own time, and publish when they say so.
+    Forbidden,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Publish {
+    #[default]
+    Nothing,
+    Soon,
+    Now,
+}
+
+enum Waiter {
+    Blocked(Arc<Slot>),
+    Callback(Done),
+}
+
+/// Where a blocked caller waits.
+#[derive(Default)]
+struct Slot {
+    state: Mutex<SlotState>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+enum SlotState {
+    #[default]
+    Waiting,
+    /// The caller is to write the next batch.
+    Write,
+    Done(Outcome),
+}
+
+impl Slot {
+    fn set(&self, state: SlotState) {
+        *locked(&self.state) = state;
+        self.changed.notify_one();
+    }
+
+    /// Waits; `None` means that the caller is to write.
+    fn wait(&self) -> Option<Outcome> {
+        let mut state = locked(&self.state);
+        loop {
+            match std::mem::take(&mut *state) {
+                SlotState::Done(outcome) => return Some(outcome),
+                SlotState::Write => return None,
+                SlotState::Waiting => {
+                    state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                }
+            }
+        }
+    }
+}
+
+impl Shared {
+    pub(super) fn new(writer: Writer, background: bool) -> Arc<Self> {
+        let background = if background { Background::Absent } else { Background::Forbidden };
+        let queue = Queue { background, ..Queue::default() };
+        Arc::new(Self { queue: Mutex::new(queue), work: Condvar::new(), writer: Mutex::new(writer) })
+    }
+
+    pub(super) fn writer(&self) -> MutexGuard<'_, Writer> {
+        locked(&self.writer)
+    }
+
+    pub(super) fn append(self: &Arc<Self>, event: Event) -> Outcome {
+        let slot = Arc::new(Slot::default());
+        {
+            let mut queue = locked(&self.queue);
+            if queue.closing {
+                return Err(LogError::Closed);
+            }
+            queue.waiting.push_back((event, Waiter::Blocked(Arc::clone(&slot))));
+            if !queue.writing {
+                queue.writing = true;
+                slot.set(SlotState::Write);
+            }
+        }
+        loop {
+            match slot.wait() {
+                Some(outcome) => return outcome,
+                None => self.write_batch(),
+            }
+        }
+    }
+
+    pub(super) fn submit(self: &Arc<Self>, event: Event, done: Done) {
+        let mut queue = locked(&self.queue);
+        if queue.closing {
+            drop(queue);
+            return done(Err(LogError::Closed));
+        }
+        queue.waiting.push_back((event, Waiter::Callback(done)));
+        if queue.background == Background::Forbidden && !queue.writing {
+            queue.writing = true;
+            drop(queue);
+            return self.write_batch();
+        }
+        self.start_background(&mut queue);
+        self.work.notify_all();
+    }
+
+    /// Writes one batch, tells its waiters, and hands the pen on.
+    fn write_batch(self: &Arc<Self>) {
+        let mut batch: Vec<(Event, Waiter)> = {
+            let mut queue = locked(&self.queue);
+            let count = queue.waiting.len().min(MAX_BATCH);
+            queue.waiting.drain(..count).collect()
+        };
+        let mut events = Vec::with_capacity(batch.len());
+        let mut waiters = Vec::with_capacity(batch.len());
+        for (event, waiter) in batch.drain(..) {
+            events.push(event);
+            waiters.push(waiter);
+        }
+        let (outcomes, unpublished) = {
+            let mut writer = self.writer();
+            (writer.commit(events), writer.state.size() - writer.published.min(writer.state.size()))
+        };
+        self.hand_on(unpublished);
+        match outcomes {
+            Ok(outcomes) => {
+                waiters.into_iter().zip(outcomes).for_each(|(waiter, outcome)| waiter.tell(outcome))
+            }
+            Err(error) => waiters.into_iter().for_each(|waiter| waiter.tell(Err(error.clone()))),
+        }
+    }
+
+    /// Lets the first who waits write the next batch, and has the rest published in time.
+    fn hand_on(self: &Arc<Self>, unpublished: u64) {
+        let mut queue = locked(&self.queue);
+        let due = if unpublished >= WIDTH { Publish::Now } else { Publish::Soon };
+        if unpublished > 0 && (queue.publish == Publish::Nothing || due == Publish::Now) && !queue.closing {
+            let changed = queue.publish != due;
+            queue.publish = due;
+            self.start_background(&mut queue);
+            if changed {
+                self.work.notify_all();
+            }
+        }
+        match queue.waiting.front() {
+            Some((_, Waiter::Blocked(slot))) => slot.set(SlotState::Write),
+            Some((_, Waiter::Callback(_))) if queue.background != Background::Forbidden => {
+                queue.writing = false;
+                self.start_background(&mut queue);
+                self.work.notify_all();
+            }
+            Some((_, Waiter::Callback(_))) => {
+                drop(queue);
+                self.write_batch();
+            }
+            None => queue.writing = false,
+        }
+    }
+
+    fn start_background(self: &Arc<Self>, queue: &mut Queue) {
+        if queue.background == Background::Absent {
+            let shared = Arc::clone(self);
+            let started =
+                std::thread::Builder::new().name("kos-log".to_owned()).spawn(move || shared.background());
+            if started.is_ok() {
+                queue.background = Background::Running;
+            }
+        }
+    }
+
+    /// The background thread: writes what was submitted, publishes in time, ends when the log closes.
+    fn background(self: Arc<Self>) {
+        let mut queue = locked(&self.queue);
+        loop {
+            if !queue.writing && !queue.waiting.is_empty() {
+                queue.writing = true;
+                drop(queue);
+                self.write_batch();
+                queue = locked(&self.queue);
+                continue;
+            }
+            if queue.closing {
+                queue.background = Background::Absent;
+                self.work.notify_all();
+                return;
+            }
+            match queue.publish {
+                Publish::Nothing => queue = self.work.wait(queue).unwrap_or_else(PoisonError::into_inner),
+                Publish::Now => {
+                    queue.publish = Publish::Nothing;
+                    drop(queue);
+                    self.publish();
+                    queue = locked(&self.queue);
+                }
+                Publish::Soon => {
+                    let waited = self.work.wait_timeout(queue, PUBLISH_AFTER);
+                    let (guard, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+                    queue = guard;
+                    if timeout.timed_out() && queue.publish == Publish::Soon {
+                        queue.publish = Publish::Now;
+                    }
+                }
+            }
+        }
+    }
+
+    fn publish(&self) {
+        let mut writer = self.writer();
+        let published = writer
+            .publish()
+            .and_then(|()| if writer.held() >= ROTATE_AFTER { writer.rotate() } else { Ok(()) });
+        if let Err(error) = published {
+            // The entries are safe in the journal; publishing is tried again with the next ones and at close.
+            tracing::warn!(%error, "the log's tiles could not be written");
+        }
+    }
+
+    /// Takes no more events, waits for those under way, publishes.
+    pub(super) fn close(&self) -> Result<(), LogError> {
+        let mut queue = locked(&self.queue);
+        queue.closing = true;
+        self.work.notify_all();
+        while queue.background == Background::Running {
+            queue = self.work.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+        drop(queue);
+        let mut writer = self.writer();
+        writer.publish()?;
+        if writer.held() >= ROTATE_AT_CLOSE { writer.rotate() } else { Ok(()) }
+    }
+}
+
+impl Waiter {
+    fn tell(self, outcome: Outcome) {
+        match self {
+            Self::Blocked(slot) => slot.set(SlotState::Done(outcome)),
+            Self::Callback(done) => done(outcome),
+        }
+    }
+}
+
+/// A panic elsewhere leaves these values whole: each is changed in one step.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,264 @@
+//! The one gate: every capability call passes [`Gate::authorize`], or does not happen (I3, I4).
+//!
+//! In scope: judging a call by the permissions, the clock and the counts of this moment, and the proof that it was
+//! allowed. Out of scope: the operations, which take that proof ([`Grant`]) as an argument.
+
+use std::marker::PhantomData;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use serde::Serialize;
+
+use super::access::ResourceAccess;
+use super::condition::Condition;
+use super::effective::{Effective, Held};
+use super::evaluate::{Facts, Reason};
+use super::explain::{Explanation, explain};
+use super::grant_id::GrantId;
+use super::marker::CapabilityMarker;
+use super::usage::{Counter, UseLedger};
+use crate::capability::Capability;
+use crate::clock::{Clock, MonotoneClock, Timestamp};
+use crate::id::Name;
+use crate::line;
+
+/// Hears of each refusal, for the log.
+pub type Recorder = Arc<dyn Fn(&Denied) + Send + Sync>;
+
+/// The proof that a call was allowed for one scope. Only [`Gate::authorize`] makes one, and it is used at once.
+///
+/// It cannot be made elsewhere:
+/// ```compile_fail,E0451
+/// use kos_core::permission::{Grant, marker::CryptoSign};
+/// let forged = Grant::<CryptoSign> { scope: "receipt", grant: todo!(), capability: std::marker::PhantomData };
+/// ```
+/// The proof of one capability is none of another:
+/// ```compile_fail,E0308
+/// use kos_core::permission::{Grant, marker::{CryptoHash, CryptoSign}};
+/// fn sign(grant: Grant<'_, CryptoSign>) {}
+/// fn attack(grant: Grant<'_, CryptoHash>) { sign(grant) }
+/// ```
+/// It is not copied, so that it is not used twice:
+/// ```compile_fail,E0382
+/// use kos_core::permission::{Grant, marker::CryptoSign};
+/// fn sign(grant: Grant<'_, CryptoSign>) {}
+/// fn twice(grant: Grant<'_, CryptoSign>) { sign(grant); sign(grant) }
+/// ```
+/// What does compile:
+/// ```
+/// use kos_core::permission::{Denied, Gate, Grant, marker::CryptoSign};
+/// fn sign(grant: Grant<'_, CryptoSign>) -> bool { grant.covers("receipt") }
+/// fn call(gate: &Gate) -> Result<bool, Denied> { Ok(sign(gate.authorize("receipt")?)) }
+/// ```
+#[must_use = "a call that was authorised and not made has spent a use"]
+pub struct Grant<'a, C> {
+    scope: &'a str,
+    grant: GrantId,
+    capability: PhantomData<fn() -> C>,
+}
+
+impl<C: CapabilityMarker> Grant<'_, C> {
+    /// Whether the proof is for exactly this scope. An operation checks its argument with it.
+    #[must_use]
+    pub fn covers(&self, scope: &str) -> bool {
+        self.scope == scope
+    }
+
+    /// The scope that was authorised.
+    #[must_use]
+    pub fn scope(&self) -> &str {
+        self.scope
+    }
+
+    /// The capability that was authorised.
+    #[must_use]
+    pub fn capability(&self) -> Capability {
+        C::CAPABILITY
+    }
+
+    /// The manifest whose rule allowed it.
+    #[must_use]
+    pub fn id(&self) -> GrantId {
+        self.grant
+    }
+}
+
+impl<C: CapabilityMarker> std::fmt::Debug for Grant<'_, C> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Grant of {}:{} by {}", C::CAPABILITY, self.scope, self.grant)
+    }
+}
+
+/// A refused call, with the whole cause. The agent is told no more than that it was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
+#[error("`{capability}` for `{scope}` is denied: {reason}")]
+pub struct Denied {
+    /// Which capability.
+    pub capability: Capability,
+    /// For what, cut to a displayable length.
+    pub scope: String,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// The permissions cannot take the place of others.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("these permissions are another component's")]
+pub struct OtherComponent;
+
+/// The gate of one run.
+pub struct Gate {
+    state: RwLock<State>,
+    clock: MonotoneClock<Arc<dyn Clock>>,
+    environment: Option<Name>,
+    ledger: Arc<UseLedger>,
+    recorder: Recorder,
+}
+
+struct State {
+    effective: Effective,
+    /// By [`super::effective::Budget::index`].
+    counters: Vec<Arc<Counter>>,
+    is_revoked: bool,
+}
+
+impl State {
+    fn new(effective: Effective, ledger: &UseLedger) -> Self {
+        let counters = effective
+            .counted()
+            .iter()
+            .map(|(grant, capability, _)| ledger.counter(*grant, *capability))
+            .collect();
+        Self { effective, counters, is_revoked: false }
+    }
+}
+
+impl Gate {
+    /// The gate of a run with these permissions. A clock that is set back stands still here.
+    #[must_use]
+    pub fn new(effective: Effective, clock: Arc<dyn Clock>, recorder: Recorder) -> Self {
+        let ledger = Arc::new(UseLedger::new());
+        Self {
+            state: RwLock::new(State::new(effective, &ledger)),
+            clock: MonotoneClock::starting_at(clock, Timestamp::from_millis(0)),
+            environment: None,
+            ledger,
+            recorder,
+        }
+    }
+
+    /// The same gate, for a run in the environment of this name.
+    #[must_use]
+    pub fn in_environment(mut self, environment: Name) -> Self {
+        self.environment = Some(environment);
+        self
+    }
+
+    /// The same gate, sharing its counts with the other runs of the process.
+    #[must_use]
+    pub fn sharing(mut self, ledger: Arc<UseLedger>) -> Self {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        *state = State::new(state.effective.clone(), &ledger);
+        self.ledger = ledger;
+        self
+    }
+
+    /// Judges a call for `scope`, the empty text where the capability has none, and spends a use of a counted rule.
+    ///
+    /// # Errors
+    /// [`Denied`], which the recorder has heard of by then.
+    #[inline]
+    pub fn authorize<'a, C: CapabilityMarker>(&'a self, scope: &'a str) -> Result<Grant<'a, C>, Denied> {
+        match self.judge(C::CAPABILITY, scope) {
+            Ok(grant) => Ok(Grant { scope, grant, capability: PhantomData }),
+            Err(reason) => Err(self.refuse(C::CAPABILITY, scope, reason)),
+        }
+    }
+
+    /// Puts other permissions of the same component in force, from the next call on. After [`Gate::revoke_all`] it
+    /// changes nothing.
+    ///
+    /// # Errors
+    /// [`OtherComponent`]; the permissions in force stay.
+    pub fn replace(&self, effective: Effective) -> Result<(), OtherComponent> {
+        let mut state = self.write();
+        if effective.agent() != state.effective.agent()
+            || effective.component() != state.effective.component()
+        {
+            return Err(OtherComponent);
+        }
+        if !state.is_revoked {
+            *state = State::new(effective, &self.ledger);
+        }
+        Ok(())
+    }
+
+    /// Refuses every call from the next one on, for good.
+    pub fn revoke_all(&self) {
+        self.write().is_revoked = true;
+    }
+
+    /// The grants in force at this moment, as the agent may be told them.
+    #[must_use]
+    pub fn held(&self) -> Vec<Held> {
+        let state = self.read();
+        if state.is_revoked { Vec::new() } else { state.effective.held(self.clock.now()) }
+    }
+
+    /// How much of the machine is reached at this moment.
+    #[must_use]
+    pub fn resources(&self) -> ResourceAccess {
+        let state = self.read();
+        if state.is_revoked { ResourceAccess::NONE } else { state.effective.resources(self.clock.now()) }
+    }
+
+    /// Explains what a call would meet at this moment, without making it.
+    #[must_use]
+    pub fn explain(&self, capability: Capability, scope: &str) -> Explanation {
+        let state = self.read();
+        let now = self.clock.now();
+        let usage = self.ledger.usage(&state.effective, now);
+        let facts = Facts { now, environment: self.environment.as_ref(), usage: &usage };
+        explain(&state.effective, capability, scope, &facts)
+    }
+
+    fn judge(&self, capability: Capability, scope: &str) -> Result<GrantId, Reason> {
+        let state = self.read();
+        if state.is_revoked {
+            return Err(Reason::Revoked);
+        }
+        let now = self.clock.now();
+        let spend = |_: &_, budget: &super::effective::Budget| -> Result<(), Condition> {
+            match state.counters.get(budget.index) {
+                Some(counter) => counter.spend(budget, now),
+                // A rule without its counter allows nothing.
+                None => Err(Condition::Uses(0)),
+            }
+        };
+        state
+            .effective
+            .judge(capability, scope, now, self.environment.as_ref(), spend)
+            .map(|allowance| allowance.grant)
+    }
+
+    #[cold]
+    fn refuse(&self, capability: Capability, scope: &str, reason: Reason) -> Denied {
+        let denied = Denied { capability, scope: line::shown(scope), reason };
+        (self.recorder)(&denied);
+        denied
+    }
+
+    // A panic under the lock is none of ours: what is under it is only ever replaced as a whole.
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Gate {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Gate of {}", self.read().effective.agent())
+    }
+}

@@ -1,0 +1,68 @@
+//! The second scene: an agent that does useful work, and everything that keeps it from running before it may.
+
+use anyhow::{Result, ensure};
+
+use super::host::AUTHOR;
+use super::receipt;
+use super::stage::{REFUSED, Stage, alter, text};
+use crate::shell::{heading, say};
+
+/// The file that gets a receipt.
+const INPUT: &str = "README.md";
+
+/// Plays it; returns how many outcomes were not as they must be.
+pub(crate) fn play(stage: &Stage, author: &str) -> Result<usize> {
+    let signed = stage.file("notary.signed.wasm");
+    let mut refusals = Refusals { stage, unexpected: 0 };
+
+    heading("Nothing runs that is not signed by somebody trusted and granted by the operator");
+    refusals.expect("unsigned", &stage.component("notary"))?;
+    sign(stage, "notary")?;
+    refusals.expect("signed by a stranger", &signed)?;
+    stage.show(&["trust", "add", author, "--level", "trusted", "--label", "the author of the demo"])?;
+    refusals.expect("trusted, nothing granted", &signed)?;
+    let grant = stage.ask(&["grant", &signed, "sample-agents/notary/permissions.toml"])?;
+    let grant = text(&grant, "/grant")?;
+    say(format!("$ kos grant {signed} sample-agents/notary/permissions.toml"));
+    say(format!("  grant {grant}"));
+    let altered = stage.file("notary.altered.wasm");
+    alter(&stage.whole(&signed), &stage.whole(&altered))?;
+    refusals.expect("one bit altered", &altered)?;
+
+    heading("A receipt for a real file");
+    say(format!("$ kos-run {signed} < {INPUT}"));
+    let launch = stage.launch(&signed, &[], Some(INPUT))?;
+    ensure!(launch.status == 0, "the notary ended with {}: {}", launch.status, launch.stderr.trim());
+    say(format!("  {} characters, in {} ms", launch.last_line().len(), launch.elapsed.as_millis()));
+    receipt::check(stage, launch.last_line(), INPUT)?;
+
+    heading("Taken back");
+    stage.show(&["grants", "revoke", &grant, "--reason", "the demo shows it"])?;
+    refusals.expect("revoked", &signed)?;
+    Ok(refusals.unexpected)
+}
+
+/// Signs an agent with its manifest.
+pub(crate) fn sign(stage: &Stage, agent: &str) -> Result<()> {
+    let manifest = format!("sample-agents/{agent}/agent.toml");
+    let output = stage.file(&format!("{agent}.signed.wasm"));
+    let component = stage.component(agent);
+    stage.show(&["sign", &component, "--manifest", &manifest, "--key", AUTHOR, "-o", &output])
+}
+
+/// Launches that must be refused.
+struct Refusals<'a> {
+    stage: &'a Stage,
+    unexpected: usize,
+}
+
+impl Refusals<'_> {
+    fn expect(&mut self, what: &str, component: &str) -> Result<()> {
+        let launch = self.stage.launch(component, &[], None)?;
+        let is_right = launch.status == REFUSED && launch.stdout.is_empty();
+        self.unexpected += usize::from(!is_right);
+        let verdict = if is_right { "ok " } else { "NOT" };
+        say(format!("{verdict} {what:<26} exit {}: {}", launch.status, launch.reason()));
+        Ok(())
+    }
+}
