@@ -3,6 +3,8 @@
 //! In scope: whole small files. Files that grow, and disks that fail on purpose, are [`disk`].
 
 pub mod disk;
+#[cfg(test)]
+pub(crate) mod simulated;
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};

@@ -23,6 +23,9 @@ pub mod custody;
 pub mod trust;
 
 pub mod manifest;
+
 pub mod permission;
 
 pub mod log;
+
+pub mod recovery;

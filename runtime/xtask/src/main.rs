@@ -19,7 +19,7 @@ cargo xtask COMMAND
   setup           get the wasm32-wasip2 target that agents are compiled for
   agents          set up, then build every agent of sample-agents/ as a component
   test [--quick]  set up, then formatting, clippy, documentation (not with --quick), agents and all tests
-  demo            set up, build, and show the whole of kOS once, in target/demo
+  demo [--dev]    set up, build, and show the whole of kOS once, in target/demo; --dev with the builds of the tests
 ";
 
 fn main() -> ExitCode {
@@ -28,7 +28,8 @@ fn main() -> ExitCode {
     let result = match words.as_slice() {
         ["setup"] => setup::execute(),
         ["agents"] => agents::execute(),
-        ["demo"] => demo::execute(),
+        ["demo"] => demo::execute(demo::Build::Release),
+        ["demo", "--dev"] => demo::execute(demo::Build::Development),
         ["test"] => test::execute(test::Extent::Full),
         ["test", "--quick"] => test::execute(test::Extent::Quick),
         [] | ["help" | "--help" | "-h"] => {

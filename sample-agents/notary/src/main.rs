@@ -4,7 +4,7 @@
 //! signature is by the notary's own key. It is in the host's log, as a note, before it is printed.
 //!
 //! Anyone checks it with the key in `keyid` alone: the signature is over
-//! `DSSEv1 36 application/vnd.kos.agent.receipt <length of payload> <payload>`.
+//! `DSSEv1 33 application/vnd.kos.agent.receipt <length of payload> <payload>`.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,

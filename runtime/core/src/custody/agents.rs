@@ -5,7 +5,7 @@
 //! An agent's keys are made at its first launch. Records keep an author's older code from being launched again (I1).
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use semver::Version;
@@ -189,9 +189,14 @@ pub fn load(home: &Home, host: &Did, agent: &AgentRef) -> Result<Option<AgentRec
         Err(error) if error.is_not_found() => return Ok(None),
         Err(error) => return Err(error.into()),
     };
+    record_in(&bytes, &path, host, agent).map(Some)
+}
+
+/// The record of `agent` in the bytes of its file.
+fn record_in(bytes: &[u8], path: &Path, host: &Did, agent: &AgentRef) -> Result<AgentRecord, AgentsError> {
     let mismatch =
-        |cause| AgentsError::Mismatch { path: path.clone(), agent: Box::new(agent.clone()), cause };
-    let record = parse(&path, &bytes, host)?;
+        |cause| AgentsError::Mismatch { path: path.to_owned(), agent: Box::new(agent.clone()), cause };
+    let record = parse(path, bytes, host)?;
     if record.version != RECORD_VERSION {
         return Err(mismatch("its format is not known to this version"));
     }
@@ -201,7 +206,7 @@ pub fn load(home: &Home, host: &Did, agent: &AgentRef) -> Result<Option<AgentRec
     if record.identity.did.public_key() != &record.identity.public_key {
         return Err(mismatch("its identifier and its public key differ"));
     }
-    Ok(Some(record))
+    Ok(record)
 }
 
 /// The records of all agents, in the order of their files' names.
@@ -300,7 +305,7 @@ fn check_key(
     Err(AgentsError::Mismatch { path, agent, cause: "the key in custody is another one" })
 }
 
-fn parse(path: &std::path::Path, bytes: &[u8], host: &Did) -> Result<AgentRecord, AgentsError> {
+fn parse(path: &Path, bytes: &[u8], host: &Did) -> Result<AgentRecord, AgentsError> {
     let signature = |source| AgentsError::Signature { path: path.to_owned(), source };
     let envelope = Envelope::parse(bytes).map_err(signature)?;
     let verified = envelope.verify(RECORD_TYPE, [*host], SIGNERS).map_err(signature)?;

@@ -225,8 +225,13 @@ impl Keyring {
         let bytes = durable::read_capped(path, FILE_MAX).map_err(|error| {
             if error.is_not_found() { CustodyError::NoSuchKey { key: key.clone() } } else { error.into() }
         })?;
+        self.opened(key, path, &bytes)
+    }
+
+    /// The pair in the bytes of a key file, if they are the very ones that were written for this key.
+    fn opened(&self, key: &KeyName, path: &Path, bytes: &[u8]) -> Result<KeyPair, CustodyError> {
         let file: KeyFile =
-            canonical::from_canonical(&bytes, bytes.len()).map_err(CustodyError::malformed(path))?;
+            canonical::from_canonical(bytes, bytes.len()).map_err(CustodyError::malformed(path))?;
         if file.version != FILE_VERSION || file.public.key != *key {
             return Err(CustodyError::altered(path));
         }

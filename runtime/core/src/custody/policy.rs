@@ -12,7 +12,8 @@ const PAE_MARK: &[u8] = b"DSSEv1 ";
 /// What only custody itself states, when it makes a key.
 const RESERVED: [&str; 2] = [AGREEMENT_KEY_TYPE, ROTATION_TYPE];
 /// What only a host states.
-const HOSTS: [&str; 2] = ["application/vnd.kos.entry.v1+json", super::agents::RECORD_TYPE];
+const HOSTS: [&str; 3] =
+    ["application/vnd.kos.entry.v1+json", "application/vnd.kos.journal.v1+json", super::agents::RECORD_TYPE];
 /// What a host signs besides: receipts of runs. Checkpoints are notes, which have no payload type.
 const HOST_MAY: [&str; 1] = ["application/vnd.kos.receipt.v1+json"];
 
@@ -27,7 +28,11 @@ pub(super) fn may_sign(key: &KeyName, message: &[u8]) -> Result<(), CustodyError
         KeyRole::Host if is_one_of(&HOSTS) || is_one_of(&HOST_MAY) => Ok(()),
         KeyRole::Host => Err(CustodyError::forbidden(key, "sign this", "a host's key signs its log only")),
         KeyRole::Operator | KeyRole::Author | KeyRole::Agent if is_one_of(&HOSTS) => {
-            Err(CustodyError::forbidden(key, "sign this", "only a host's key signs entries and records"))
+            Err(CustodyError::forbidden(
+                key,
+                "sign this",
+                "only a host's key signs entries, journals and records",
+            ))
         }
         KeyRole::Operator | KeyRole::Author | KeyRole::Agent => Ok(()),
     }
@@ -109,8 +114,7 @@ mod tests {
     #[test]
     fn nobody_else_signs_what_only_a_host_states() {
         for key in ["operator/o", "author/a", "agent/a"] {
-            assert!(!may(key, &pae(HOSTS[0], b"{}")), "{key}");
-            assert!(!may(key, &pae(HOSTS[1], b"{}")), "{key}");
+            assert!(HOSTS.iter().all(|signed| !may(key, &pae(signed, b"{}"))), "{key}");
             assert!(may(key, &pae("application/vnd.kos.message.v1+json", b"{}")), "{key}");
         }
     }

@@ -309,8 +309,13 @@ impl SlotsFile {
         let bytes = durable::read_capped(&path, FILE_MAX).map_err(|error| {
             if error.is_not_found() { CustodyError::NotInitialised } else { error.into() }
         })?;
+        Self::parse(&bytes, &path)
+    }
+
+    /// Everything about the file that can be judged without a secret, before any derivation.
+    fn parse(bytes: &[u8], path: &Path) -> Result<Self, CustodyError> {
         let file: Self =
-            canonical::from_canonical(&bytes, bytes.len()).map_err(CustodyError::malformed(&path))?;
+            canonical::from_canonical(bytes, bytes.len()).map_err(CustodyError::malformed(path))?;
         if file.version != FILE_VERSION {
             let cause = format!("its format {} is not known to this version", file.version);
             return Err(CustodyError::Malformed { file: path.display().to_string(), cause });
@@ -323,18 +328,23 @@ impl SlotsFile {
     }
 
     fn unlocked(home: &Home, unlock: &Unlock) -> Result<(Self, RootKey), CustodyError> {
-        let (file, path, kind) = (Self::read(home)?, home.slots_file(), unlock.kind());
-        let mut fitting = file.slots.iter().filter(|slot| slot.info.kind() == kind).peekable();
+        let file = Self::read(home)?;
+        let root = file.open(unlock, &home.slots_file())?;
+        Ok((file, root))
+    }
+
+    /// The root key, if a slot of the kind opens and the whole file is as it was written.
+    fn open(&self, unlock: &Unlock, path: &Path) -> Result<RootKey, CustodyError> {
+        let kind = unlock.kind();
+        let mut fitting = self.slots.iter().filter(|slot| slot.info.kind() == kind).peekable();
         if fitting.peek().is_none() {
             return Err(CustodyError::NoSuchSlot { kind: kind.to_owned() });
         }
         let secret = unlock.read()?;
         for slot in fitting {
-            if let Some(root) = slot.open(&secret, &path)? {
-                if !bool::from(file.computed_mac(&root)?.ct_eq(&file.mac)) {
-                    return Err(CustodyError::altered(&path));
-                }
-                return Ok((file, root));
+            if let Some(root) = slot.open(&secret, path)? {
+                let is_whole = bool::from(self.computed_mac(&root)?.ct_eq(&self.mac));
+                return if is_whole { Ok(root) } else { Err(CustodyError::altered(path)) };
             }
         }
         Err(CustodyError::WrongSecret { kind: kind.to_owned() })

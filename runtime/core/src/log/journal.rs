@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::entry::EntryError;
+use super::in_memory;
 use super::open_runs::OpenRun;
 use super::tile::{self, Edge, WIDTH};
 use super::tree::Hash;
@@ -132,7 +133,7 @@ impl Header {
         let levels: Option<Vec<Vec<Hash>>> = raw.edge.iter().map(|text| hashes(text)).collect();
         let edge = levels.and_then(|levels| Edge::from_parts(raw.base, levels));
         let edge = edge
-            .filter(|edge| edge.size() % WIDTH == 0)
+            .filter(|edge| edge.size().is_multiple_of(WIDTH))
             .ok_or_else(|| error("the tree in the header is malformed"))?;
         let header = Self {
             origin: raw.origin,
@@ -162,13 +163,14 @@ fn hashes(text: &str) -> Option<Vec<Hash>> {
     rest.is_empty().then(|| hashes.to_vec())
 }
 
-/// Appends to `bytes` the batch of `count` entries whose bundle bytes are `body`.
-pub fn push_batch(bytes: &mut Vec<u8>, salt: &Salt, first: u64, synced: u64, count: u32, body: &[u8]) {
+/// Appends to `bytes` the batch of the entries whose bundle bytes are `body`.
+pub fn push_batch(bytes: &mut Vec<u8>, salt: &Salt, first: u64, synced: u64, body: &[u8]) {
     let start = bytes.len();
     bytes.extend_from_slice(salt);
     bytes.extend_from_slice(&first.to_be_bytes());
     bytes.extend_from_slice(&synced.to_be_bytes());
-    bytes.extend_from_slice(&count.to_be_bytes());
+    let count = tile::entries(body).count();
+    bytes.extend_from_slice(&u32::try_from(count).unwrap_or(u32::MAX).to_be_bytes());
     bytes.extend_from_slice(&u32::try_from(body.len()).unwrap_or(u32::MAX).to_be_bytes());
     let check = check(bytes.get(start..).unwrap_or_default(), body);
     bytes.extend_from_slice(&check);
@@ -223,7 +225,7 @@ pub fn scan<'a>(bytes: &'a [u8], offset: u64, salt: &Salt, mut next: u64) -> Res
         batch_at(rest, end, salt).filter(|batch| batch.first == next && batch.synced <= end)
     {
         next += tile::entries(batch.body).count() as u64;
-        rest = rest.get((batch.end - end) as usize..).unwrap_or_default();
+        rest = rest.get(in_memory(batch.end - end)..).unwrap_or_default();
         end = batch.end;
         batches.push(batch);
     }
@@ -269,7 +271,7 @@ fn batch_at<'a>(bytes: &'a [u8], start: u64, salt: &Salt) -> Option<Batch<'a>> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed unwrap is a failed test")]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
     use super::super::tree::leaf_hash;
     use super::*;
@@ -287,7 +289,7 @@ mod tests {
                 assert!(tile::push_entry(&mut body, format!("entry {number} {entry}").as_bytes()));
             }
             let synced = bytes.len() as u64;
-            push_batch(&mut bytes, &SALT, 10 + number * 2, synced, 2, &body);
+            push_batch(&mut bytes, &SALT, 10 + number * 2, synced, &body);
         }
         starts.push(bytes.len());
         (bytes, starts)
@@ -312,7 +314,7 @@ mod tests {
         bytes.extend_from_slice(&[0; 8]);
         assert_eq!(Header::open(&bytes, &host.did()).unwrap(), (header, length));
         assert!(Header::open(&bytes, &SecretKey::from_seed(&[2; 32]).did()).is_err());
-        for place in 0..length as usize {
+        for place in 0..in_memory(length) {
             let mut altered = bytes.clone();
             altered[place] ^= 1;
             assert!(Header::open(&altered, &host.did()).is_err(), "byte {place}");
@@ -353,8 +355,8 @@ mod tests {
         let mut bytes = Vec::new();
         let mut body = Vec::new();
         assert!(tile::push_entry(&mut body, b"entry"));
-        push_batch(&mut bytes, &SALT, 0, 0, 1, &body);
-        push_batch(&mut bytes, &SALT, 1, 0, 1, &body);
+        push_batch(&mut bytes, &SALT, 0, 0, &body);
+        push_batch(&mut bytes, &SALT, 1, 0, &body);
         bytes[20] ^= 1;
         let scan = scan(&bytes, 0, &SALT, 0).unwrap();
         assert!(scan.batches.is_empty() && scan.torn);

@@ -107,6 +107,17 @@ impl Log {
         self.shared.writer().locked(|writer| Ok(writer.state.runs.open()))
     }
 
+    /// Appends the events that `decide` makes of the open runs, with no entry in between.
+    pub(crate) fn append_for_open_runs(
+        &self,
+        decide: impl FnOnce(Vec<OpenRun>) -> Vec<Event>,
+    ) -> Result<(), LogError> {
+        self.shared.writer().locked(|writer| {
+            let events = decide(writer.state.runs.open());
+            writer.commit_locked(events)?.into_iter().try_for_each(|outcome| outcome.map(drop))
+        })
+    }
+
     /// Number of entries, those of other processes included.
     ///
     /// # Errors
@@ -137,6 +148,11 @@ impl Drop for Log {
         // Also ends the background thread. Whoever wants to know of errors calls `close`.
         let _ = self.shared.close();
     }
+}
+
+/// A count or offset of something that is in memory, or is refused there for its size.
+fn in_memory(count: u64) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]

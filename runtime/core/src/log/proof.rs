@@ -6,8 +6,10 @@
 use std::path::Path;
 
 use super::checkpoint::{Checkpoint, CheckpointError, parse_decimal};
+use super::in_memory;
 use super::note::{MAX_NOTE, Vkey};
 use super::reader::{LogReader, ReadError};
+use super::tile::WIDTH;
 use super::tree::{self, Hash, MAX_PATH};
 use crate::canonical::{base64_decode, base64_encode};
 
@@ -62,9 +64,8 @@ pub fn prove(directory: &Path, index: u64) -> Result<Vec<u8>, ProofError> {
         return Err(ReadError::NoEntry { index, size }.into());
     }
     let path = tree::inclusion_path(&log, index, size)?;
-    let entries = log.bundle(index / super::tile::WIDTH)?;
-    let entry =
-        entries.get((index % super::tile::WIDTH) as usize).ok_or(ReadError::NoEntry { index, size })?;
+    let entries = log.bundle(index / WIDTH)?;
+    let entry = entries.get(in_memory(index % WIDTH)).ok_or(ReadError::NoEntry { index, size })?;
     if !tree::is_included(&tree::leaf_hash(entry), index, size, &path, &root) {
         return Err(ProofError::NotIncluded { index });
     }

@@ -15,7 +15,7 @@ use super::checkpoint::Checkpoint;
 use super::error::{LogError, failed};
 use super::journal::Header;
 use super::note::MAX_NOTE;
-use super::tile::{Kind, Tile, WIDTH, span};
+use super::tile::{Kind, Tile, WIDTH};
 use super::writer::{Journal, Tools, Writer};
 use crate::crypto::random;
 
@@ -61,13 +61,18 @@ impl Writer {
         }
         self.journal.settle(&self.tools).map_err(|error| self.poison(error))?;
         let from = self.published.max(self.state.base());
-        self.write_full(from, size, Durability::Derived)?;
-        for (tile, bytes) in self.state.edge.partials() {
-            self.tools.write(&tile.path(), &bytes, Durability::Derived)?;
+        for (tile, bytes) in self.full_tiles(from, size) {
+            self.tools.write(&tile.path(), bytes, Durability::Derived)?;
         }
-        if let Some(bundle) = self.state.partial_bundle() {
-            let tile = Tile { kind: Kind::Entries, number: size / WIDTH, width: size % WIDTH };
-            self.tools.write(&tile.path(), &bundle.bytes, Durability::Derived)?;
+        let edge: Vec<(Tile, Vec<u8>)> = self.state.edge.partials().collect();
+        let edge = edge.iter().map(|(tile, bytes)| (*tile, &bytes[..])).chain(self.partial_bundle());
+        for (tile, bytes) in edge.clone() {
+            self.tools.write(&tile.path(), bytes, Durability::Derived)?;
+        }
+        if self.published == 0 {
+            for (tile, bytes) in self.full_tiles(from, size).chain(edge) {
+                self.tools.write_partials_again(&tile, bytes)?;
+            }
         }
         if there != Some(size) {
             let checkpoint = self.tools.sign(size, self.state.edge.root())?;
@@ -117,9 +122,13 @@ impl Writer {
         if new == old {
             return Ok(());
         }
-        let written = self.write_full(old, new, Durability::Durable)?;
         let mut directories = BTreeSet::new();
-        for tile in &written {
+        for (tile, bytes) in self.full_tiles(old, new) {
+            self.tools.write(&tile.path(), bytes, Durability::Durable)?;
+            // A full tile makes its partial versions needless, and a power cut could tear them when nobody can write
+            // them again.
+            let partials = self.tools.directory.join(tile.partial_directory());
+            self.tools.disk.remove_directory(&partials).map_err(failed("remove", &partials))?;
             let path = tile.full_path();
             directories.extend(path.ancestors().skip(1).map(|ancestor| self.tools.directory.join(ancestor)));
         }
@@ -134,37 +143,26 @@ impl Writer {
             salt: random()?,
         };
         let tail = self.state.partial_bundle().map_or(&[][..], |bundle| &bundle.bytes);
-        let count = (self.state.size() - new) as u32;
-        let replaced = Journal::replace(&self.tools, &header, tail, count);
+        let replaced = Journal::replace(&self.tools, &header, tail);
         self.journal = replaced.map_err(|error| self.poison(error))?;
         self.state.rebase(header);
-        for tile in written {
-            // A full tile makes its partial versions needless; that they may stay behind harms nothing.
-            let _ = self.tools.disk.remove_directory(&self.tools.directory.join(tile.partial_directory()));
-        }
         Ok(())
     }
 
-    /// Writes the tiles and bundles that became full between the sizes `from` and `to`.
-    fn write_full(&self, from: u64, to: u64, durability: Durability) -> Result<Vec<Tile>, LogError> {
-        let mut written = Vec::new();
-        for full in &self.state.full {
-            let Kind::Hashes { level } = full.tile.kind else { continue };
-            let end = span(level + 1).map(|span| (full.tile.number + 1) * span);
-            if end.is_some_and(|end| end > from && end <= to) {
-                self.tools.write(&full.tile.path(), &full.bytes, durability)?;
-                written.push(full.tile);
-            }
-        }
-        for (number, bundle) in (self.state.base() / WIDTH..).zip(&self.state.bundles) {
-            let end = (number + 1) * WIDTH;
-            if end > from && end <= to {
-                let tile = Tile { kind: Kind::Entries, number, width: WIDTH };
-                self.tools.write(&tile.path(), &bundle.bytes, durability)?;
-                written.push(tile);
-            }
-        }
-        Ok(written)
+    /// The tiles and bundles that became full between the sizes `from` and `to`.
+    fn full_tiles(&self, from: u64, to: u64) -> impl Iterator<Item = (Tile, &[u8])> + Clone {
+        let hashes = self.state.full.iter().map(|full| (full.tile, &full.bytes[..]));
+        let bundles = (self.state.base() / WIDTH..)
+            .zip(&self.state.bundles)
+            .map(|(number, bundle)| (Tile { kind: Kind::Entries, number, width: WIDTH }, &bundle.bytes[..]));
+        hashes.chain(bundles).filter(move |(tile, _)| tile.end().is_some_and(|end| end > from && end <= to))
+    }
+
+    /// The last bundle, if it is partial.
+    fn partial_bundle(&self) -> Option<(Tile, &[u8])> {
+        let size = self.state.size();
+        let tile = Tile { kind: Kind::Entries, number: size / WIDTH, width: size % WIDTH };
+        self.state.partial_bundle().map(|bundle| (tile, &bundle.bytes[..]))
     }
 }
 
@@ -172,6 +170,20 @@ impl Tools {
     fn sign(&self, size: u64, root: super::tree::Hash) -> Result<Vec<u8>, LogError> {
         let checkpoint = Checkpoint { origin: self.key.name().to_owned(), size, root };
         Ok(checkpoint.sign(&self.key, self.signer.as_ref())?)
+    }
+
+    /// Writes the partial versions of a tile that are still there again, as a power cut may have torn them.
+    fn write_partials_again(&self, tile: &Tile, newest: &[u8]) -> Result<(), LogError> {
+        let directory = self.directory.join(tile.partial_directory());
+        for name in self.disk.list(&directory).map_err(failed("list", &directory))? {
+            let older = name.parse().ok().filter(|width| *width < tile.width);
+            if let Some((width, bytes)) =
+                older.and_then(|width| Some((width, tile.kind.beginning(newest, width)?)))
+            {
+                self.write(&Tile { width, ..*tile }.path(), bytes, Durability::Derived)?;
+            }
+        }
+        Ok(())
     }
 
     /// Puts a file in place at once, so that a web server never shows half of it.

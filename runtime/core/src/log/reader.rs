@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::checkpoint::{Checkpoint, CheckpointError};
+use super::in_memory;
 use super::journal::{self, Header, JournalError, MAX_JOURNAL};
 use super::note::MAX_NOTE;
 use super::tile::{self, Kind, MAX_BUNDLE, Tile, WIDTH, span};
@@ -193,7 +194,7 @@ impl LogReader {
         let (path, mut bytes) = self.file(&tile, MAX_BUNDLE)?;
         if tile.is_partial() && path.ends_with(tile.full_path()) {
             let kept = tile::entries(&bytes)
-                .take(tile.width as usize)
+                .take(in_memory(tile.width))
                 .map(|entry| entry.map_or(0, |entry| entry.len() + 2));
             let kept = kept.sum();
             bytes.truncate(kept);
@@ -206,7 +207,7 @@ impl LogReader {
         let kind = Kind::Hashes { level };
         let tile = Tile { kind, number, width: self.width(kind, number) };
         let (path, mut bytes) = self.file(&tile, WIDTH * 32)?;
-        let expected = tile.width as usize * 32;
+        let expected = in_memory(tile.width) * 32;
         if tile.is_partial() && path.ends_with(tile.full_path()) && bytes.len() as u64 == WIDTH * 32 {
             bytes.truncate(expected);
         }
@@ -272,14 +273,11 @@ impl JournalReader {
     /// # Errors
     /// [`ReadError::Journal`] if it is damaged.
     pub fn for_each(&self, mut visit: impl FnMut(u64, &[u8])) -> Result<bool, ReadError> {
-        let body = self.bytes.get(self.header_length as usize..).unwrap_or_default();
+        let body = self.bytes.get(in_memory(self.header_length)..).unwrap_or_default();
         let scan = journal::scan(body, self.header_length, &self.header.salt, self.header.base());
         let scan = scan.map_err(|source| ReadError::Journal { path: self.path.clone(), source })?;
-        let mut index = self.header.base();
-        for entry in scan.batches.iter().flat_map(|batch| tile::entries(batch.body)).flatten() {
-            visit(index, entry);
-            index += 1;
-        }
+        let entries = scan.batches.iter().flat_map(|batch| tile::entries(batch.body)).flatten();
+        (self.header.base()..).zip(entries).for_each(|(index, entry)| visit(index, entry));
         Ok(scan.torn)
     }
 }
@@ -292,10 +290,10 @@ impl Subtrees for LogReader {
         let level = height / 8;
         let span = 1_u64 << (level * 8);
         let (first, count) = (low / span, (high - low) / span);
-        let (path, bytes) = self.hash_bytes(level as u8, first / WIDTH)?;
+        let (path, bytes) = self.hash_bytes(u8::try_from(level).unwrap_or(u8::MAX), first / WIDTH)?;
         let (hashes, _) = bytes.as_chunks::<32>();
-        let start = (first % WIDTH) as usize;
-        let run = hashes.get(start..start + count as usize).ok_or(ReadError::Truncated { path })?;
+        let start = in_memory(first % WIDTH);
+        let run = hashes.get(start..start + in_memory(count)).ok_or(ReadError::Truncated { path })?;
         Ok(root_of(run))
     }
 }

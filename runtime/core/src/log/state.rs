@@ -2,6 +2,7 @@
 //!
 //! In scope: a pure account that grows entry by entry. Out of scope: files ([`super::writer`], [`super::publish`]).
 
+use super::in_memory;
 use super::journal::Header;
 use super::open_runs::{Change, Runs};
 use super::tile::{self, Edge, FullTile, WIDTH};
@@ -58,7 +59,7 @@ impl State {
 
     /// Takes in the next entry.
     pub(super) fn push(&mut self, entry: &[u8], timestamp: Timestamp, change: Option<Change>) {
-        if self.size() % WIDTH == 0 {
+        if self.size().is_multiple_of(WIDTH) {
             self.bundles.push(Bundle::default());
         }
         if let Some(bundle) = self.bundles.last_mut() {
@@ -68,7 +69,7 @@ impl State {
         self.runs.apply(self.size(), change);
         self.last_timestamp = timestamp;
         self.edge.push(tree::leaf_hash(entry), |tile| self.full.push(tile));
-        if self.size() % WIDTH == 0 {
+        if self.size().is_multiple_of(WIDTH) {
             self.boundary = self.edge.clone();
             self.boundary_timestamp = timestamp;
         }
@@ -76,12 +77,12 @@ impl State {
 
     /// The bytes of the last bundle, if it is partial.
     pub(super) fn partial_bundle(&self) -> Option<&Bundle> {
-        self.bundles.last().filter(|_| self.size() % WIDTH != 0)
+        self.bundles.last().filter(|_| !self.size().is_multiple_of(WIDTH))
     }
 
     /// Forgets what lies before the last multiple of 256, which becomes the base under `header`.
     pub(super) fn rebase(&mut self, header: Header) {
-        let full_bundles = ((header.base() - self.base()) / WIDTH) as usize;
+        let full_bundles = in_memory((header.base() - self.base()) / WIDTH);
         self.bundles.drain(..full_bundles.min(self.bundles.len()));
         self.full.clear();
         self.header = header;

@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 
+use super::in_memory;
 use super::tree::{self, Hash};
 
 /// Hashes in a full tile, entries in a full bundle (tlog-tiles: height 8).
@@ -17,7 +18,7 @@ pub const MAX_ENTRY: usize = 65_535;
 pub const MAX_BUNDLE: u64 = WIDTH * (MAX_ENTRY as u64 + 2);
 
 /// Levels of tiles that a tree of 2^64 leaves can have.
-pub const MAX_LEVELS: usize = 8;
+pub const MAX_LEVELS: u8 = 8;
 
 /// What a file in `tile/` holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,6 +30,25 @@ pub enum Kind {
     },
     /// The entries themselves.
     Entries,
+}
+
+impl Kind {
+    /// The bytes of the first `width` elements of a tile; `None` if it has fewer.
+    #[must_use]
+    pub fn beginning(self, bytes: &[u8], width: u64) -> Option<&[u8]> {
+        let length = match self {
+            Self::Hashes { .. } => in_memory(width) * 32,
+            Self::Entries => {
+                let mut entries = entries(bytes);
+                let mut length = 0;
+                for _ in 0..width {
+                    length += entries.next()??.len() + 2;
+                }
+                length
+            }
+        };
+        bytes.get(..length)
+    }
 }
 
 /// One file in `tile/`.
@@ -71,6 +91,16 @@ impl Tile {
         self.width < WIDTH
     }
 
+    /// The size of a tree in which this tile is just full.
+    #[must_use]
+    pub fn end(&self) -> Option<u64> {
+        let level = match self.kind {
+            Kind::Hashes { level } => level,
+            Kind::Entries => 0,
+        };
+        span(level + 1)?.checked_mul(self.number + 1)
+    }
+
     fn stem(&self) -> String {
         let level = match self.kind {
             Kind::Hashes { level } => level.to_string(),
@@ -89,14 +119,14 @@ impl Tile {
 /// How many leaves one hash of `level` stands for; `None` beyond what a u64 can count.
 #[must_use]
 pub fn span(level: u8) -> Option<u64> {
-    1_u64.checked_shl(u32::from(level) * 8).filter(|_| level < 8)
+    1_u64.checked_shl(u32::from(level) * 8).filter(|_| level < MAX_LEVELS)
 }
 
 /// The tiles of hashes that a tree of `size` needs at its right edge: the last one of each level, if partial.
 pub fn partial_widths(size: u64) -> impl Iterator<Item = Tile> {
-    (0_u8..MAX_LEVELS as u8).filter_map(move |level| {
+    (0_u8..MAX_LEVELS).filter_map(move |level| {
         let hashes = size / span(level)?;
-        (hashes % WIDTH != 0).then_some(Tile {
+        (!hashes.is_multiple_of(WIDTH)).then_some(Tile {
             kind: Kind::Hashes { level },
             number: hashes / WIDTH,
             width: hashes % WIDTH,
@@ -125,8 +155,8 @@ impl Edge {
     /// Rebuilds an edge from its parts; `None` if the widths do not belong to a tree of `size`.
     #[must_use]
     pub fn from_parts(size: u64, levels: Vec<Vec<Hash>>) -> Option<Self> {
-        let fits = levels.len() <= MAX_LEVELS
-            && (0_u8..MAX_LEVELS as u8).all(|level| {
+        let fits = levels.len() <= usize::from(MAX_LEVELS)
+            && (0_u8..MAX_LEVELS).all(|level| {
                 let expected = span(level).map_or(0, |span| size / span % WIDTH);
                 levels.get(usize::from(level)).map_or(0, |hashes| hashes.len() as u64) == expected
             });
@@ -240,7 +270,7 @@ impl<'a> Iterator for Entries<'a> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed unwrap is a failed test")]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
     use proptest::prelude::*;
 
@@ -287,7 +317,7 @@ mod tests {
         for leaf in &leaves {
             edge.push(*leaf, |_| {});
             if [65_535, 65_536, 65_537].contains(&edge.size()) {
-                assert_eq!(edge.root(), tree::root_of(&leaves[..edge.size() as usize]));
+                assert_eq!(edge.root(), tree::root_of(&leaves[..in_memory(edge.size())]));
             }
         }
         assert_eq!(edge.root(), tree::root_of(&leaves));

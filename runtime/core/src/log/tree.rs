@@ -43,7 +43,7 @@ pub fn root_of(leaves: &[Hash]) -> Hash {
         [] => empty_root(),
         [only] => *only,
         _ => {
-            let (left, right) = leaves.split_at(split(leaves.len() as u64) as usize);
+            let (left, right) = leaves.split_at(leaves.len().next_power_of_two() / 2);
             node_hash(&root_of(left), &root_of(right))
         }
     }
@@ -195,12 +195,13 @@ pub fn is_consistent(old: u64, old_root: &Hash, size: u64, root: &Hash, path: &[
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed unwrap is a failed test")]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 pub(crate) mod tests {
     use std::convert::Infallible;
 
     use proptest::prelude::*;
 
+    use super::super::in_memory;
     use super::*;
 
     /// A tree that holds its leaves and hashes on demand: the oracle for everything that stores hashes.
@@ -210,7 +211,7 @@ pub(crate) mod tests {
         type Error = Infallible;
 
         fn subtree(&self, low: u64, high: u64) -> Result<Hash, Infallible> {
-            Ok(root_of(&self.0[low as usize..high as usize]))
+            Ok(root_of(&self.0[in_memory(low)..in_memory(high)]))
         }
     }
 
@@ -258,7 +259,7 @@ pub(crate) mod tests {
             let root = root_of(&tree.0);
             for index in 0..size {
                 let Ok(path) = inclusion_path(&tree, index, size);
-                let leaf = tree.0[index as usize];
+                let leaf = tree.0[in_memory(index)];
                 assert!(is_included(&leaf, index, size, &path, &root));
                 assert!(!is_included(&leaf, index + 1, size, &path, &root));
                 assert!(!is_included(&leaf_hash(b"other"), index, size, &path, &root));
@@ -278,7 +279,7 @@ pub(crate) mod tests {
             let tree = naive(size);
             let root = root_of(&tree.0);
             for old in 1..=size {
-                let old_root = root_of(&tree.0[..old as usize]);
+                let old_root = root_of(&tree.0[..in_memory(old)]);
                 let Ok(path) = consistency_path(&tree, old, size);
                 assert!(is_consistent(old, &old_root, size, &root, &path), "{old} of {size}");
                 assert!(!is_consistent(old, &leaf_hash(b"fork"), size, &root, &path));
@@ -292,11 +293,11 @@ pub(crate) mod tests {
         fn a_flipped_bit_anywhere_in_a_path_is_noticed(size in 2_u64..600, at in any::<prop::sample::Index>(), bit in 0_usize..256) {
             let tree = naive(size);
             let root = root_of(&tree.0);
-            let index = at.index(size as usize) as u64;
+            let index = at.index(in_memory(size)) as u64;
             let Ok(mut path) = inclusion_path(&tree, index, size);
             let place = at.index(path.len());
             path[place][bit / 8] ^= 1 << (bit % 8);
-            prop_assert!(!is_included(&tree.0[index as usize], index, size, &path, &root));
+            prop_assert!(!is_included(&tree.0[in_memory(index)], index, size, &path, &root));
         }
     }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::checkpoint::{Checkpoint, CheckpointError};
 use super::entry::{Entry, EntryError};
+use super::in_memory;
 use super::journal::Header;
 use super::note::Vkey;
 use super::open_runs::{Change, Runs};
@@ -107,10 +108,10 @@ pub fn verify(directory: &Path, key: &Vkey, pinned: Option<&[u8]>) -> Result<Rep
     }
     let journal = log.journal()?;
     let header = journal.as_ref().map(|journal| open_header(journal, key)).transpose()?;
-    if let (Some(journal), Some(header)) = (&journal, &header) {
-        if header.base() > checkpoint.size || header.origin != key.name() {
-            return Err(VerifyError::JournalMismatch { path: journal.path().to_owned() });
-        }
+    if let (Some(journal), Some(header)) = (&journal, &header)
+        && (header.base() > checkpoint.size || header.origin != key.name())
+    {
+        return Err(VerifyError::JournalMismatch { path: journal.path().to_owned() });
     }
     let mut pass =
         Pass { log: &log, key, edge: Edge::default(), times: None, runs: Runs::default(), kept: Vec::new() };
@@ -212,11 +213,12 @@ impl Pass<'_> {
         if pinned.is_some_and(|pinned| pinned.size == size && pinned.root != self.edge.root()) {
             return Err(VerifyError::Inconsistent { pinned: size });
         }
-        let open = if size % WIDTH == 0 { self.runs.rebase(size) } else { Vec::new() };
-        if let (Some(header), Some(journal)) = (header, journal) {
-            if header.base() == size && (header.edge != self.edge || header.open_runs != open) {
-                return Err(VerifyError::JournalMismatch { path: journal.path().to_owned() });
-            }
+        let open = if size.is_multiple_of(WIDTH) { self.runs.rebase(size) } else { Vec::new() };
+        if let (Some(header), Some(journal)) = (header, journal)
+            && header.base() == size
+            && (header.edge != self.edge || header.open_runs != open)
+        {
+            return Err(VerifyError::JournalMismatch { path: journal.path().to_owned() });
         }
         if header.is_none_or(|header| header.base() >= size) {
             self.kept.clear();
@@ -262,7 +264,7 @@ impl Pass<'_> {
             let bytes = read(&path, MAX_BUNDLE)?.unwrap_or_default();
             // One that is wider than the checkpoint covers is being published; what the checkpoint covers must fit.
             let (older, newer) = if width < tile.width { (&bytes[..], newest) } else { (newest, &bytes[..]) };
-            if beginning(tile.kind, newer, width.min(tile.width)) != Some(older) {
+            if tile.kind.beginning(newer, width.min(tile.width)) != Some(older) {
                 return Err(VerifyError::Mismatch { path });
             }
         }
@@ -282,7 +284,7 @@ impl Pass<'_> {
             size = index + 1;
             let leaf = leaf_hash(bytes);
             if index < published {
-                if self.kept.get((index - base) as usize) != Some(&leaf) {
+                if self.kept.get(in_memory(index - base)) != Some(&leaf) {
                     failure = Some(VerifyError::JournalMismatch { path: journal.path().to_owned() });
                 }
             } else {
@@ -296,20 +298,4 @@ impl Pass<'_> {
             None => Ok((size - published, torn)),
         }
     }
-}
-
-/// The bytes of the first `width` elements of a tile; `None` if it has fewer.
-fn beginning(kind: Kind, bytes: &[u8], width: u64) -> Option<&[u8]> {
-    let length = match kind {
-        Kind::Hashes { .. } => width as usize * 32,
-        Kind::Entries => {
-            let mut entries = tile::entries(bytes);
-            let mut length = 0;
-            for _ in 0..width {
-                length += entries.next()??.len() + 2;
-            }
-            length
-        }
-    };
-    bytes.get(..length)
 }

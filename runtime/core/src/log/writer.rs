@@ -15,6 +15,7 @@ use super::checkpoint::Checkpoint;
 use super::entry::{self, Entry};
 use super::error::{LogError, failed};
 use super::event::Event;
+use super::in_memory;
 use super::journal::{self, BATCH_HEADER, Header, JournalError, MAX_JOURNAL};
 use super::note::Vkey;
 use super::open_runs::Change;
@@ -131,7 +132,10 @@ impl Writer {
         error
     }
 
-    fn commit_locked(&mut self, events: Vec<Event>) -> Result<Vec<Result<Position, LogError>>, LogError> {
+    pub(super) fn commit_locked(
+        &mut self,
+        events: Vec<Event>,
+    ) -> Result<Vec<Result<Position, LogError>>, LogError> {
         if self.journal.end > MAX_JOURNAL / 2 {
             return Err(LogError::Full { path: self.journal.path.clone(), length: self.journal.end });
         }
@@ -152,8 +156,8 @@ impl Writer {
             }
         }
         if !accepted.is_empty() {
-            let (first, count) = (self.state.size(), accepted.len() as u32);
-            let written = self.journal.append(&self.tools, &self.state.header, first, count, &body);
+            let first = self.state.size();
+            let written = self.journal.append(&self.tools, &self.state.header, first, &body);
             written.map_err(|error| self.poison(error))?;
             for (index, entry) in (first..).zip(&accepted) {
                 self.state.push(entry, timestamp, Change::of_bytes(entry, index));
@@ -205,7 +209,7 @@ fn load(tools: &Tools, published: Option<&Checkpoint>) -> Result<Option<(Journal
     if length > MAX_JOURNAL {
         return Err(LogError::Damaged { path, offset: 0, flaw: "it is longer than a journal can be" });
     }
-    let mut bytes = vec![0; length as usize];
+    let mut bytes = vec![0; in_memory(length)];
     let count = file.read_at(0, &mut bytes).map_err(failed("read", &path))?;
     bytes.truncate(count);
     let (header, end) = Header::read_unverified(&bytes).map_err(damaged(&path))?;
@@ -218,7 +222,7 @@ fn load(tools: &Tools, published: Option<&Checkpoint>) -> Result<Option<(Journal
     let mut journal = Journal { file, path, end, doubtful: None, length, torn: false, named: false };
     let mut state = State::starting_at(header);
     check_anchor(&state, anchor, tools)?;
-    journal.absorb(bytes.get(end as usize..).unwrap_or_default(), &mut state, tools, anchor)?;
+    journal.absorb(bytes.get(in_memory(end)..).unwrap_or_default(), &mut state, tools, anchor)?;
     if anchor.is_some_and(|anchor| anchor.size > state.size()) {
         return Err(LogError::Tampered {
             path: journal.path,
@@ -244,22 +248,22 @@ fn begin(tools: &Tools) -> Result<(Journal, State), LogError> {
         open_runs: Vec::new(),
         salt: random()?,
     };
-    let journal = Journal::replace(tools, &header, &[], 0)?;
+    let journal = Journal::replace(tools, &header, &[])?;
     Ok((journal, State::starting_at(header)))
 }
 
 impl Journal {
     /// Puts a new journal in place of the old one, durably: `header`, and `tail` as its one batch.
-    pub(super) fn replace(tools: &Tools, header: &Header, tail: &[u8], count: u32) -> Result<Self, LogError> {
+    pub(super) fn replace(tools: &Tools, header: &Header, tail: &[u8]) -> Result<Self, LogError> {
         let path = tools.directory.join("journal");
         let temporary = tools.directory.join("journal.new");
         let mut bytes = header.sign(tools.signer.as_ref())?;
-        if count > 0 {
-            journal::push_batch(&mut bytes, &header.salt, header.base(), 0, count, tail);
+        if !tail.is_empty() {
+            journal::push_batch(&mut bytes, &header.salt, header.base(), 0, tail);
         }
         let end = bytes.len() as u64;
         let length = end.next_multiple_of(GROWTH);
-        bytes.resize(length as usize, 0);
+        bytes.resize(in_memory(length), 0);
         let file = tools.disk.create(&temporary).map_err(failed("create", &temporary))?;
         file.write_at(0, &bytes).map_err(failed("write", &temporary))?;
         file.sync_data().map_err(failed("synchronise", &temporary))?;
@@ -269,23 +273,16 @@ impl Journal {
     }
 
     /// Appends a batch and makes it durable.
-    fn append(
-        &mut self,
-        tools: &Tools,
-        header: &Header,
-        first: u64,
-        count: u32,
-        body: &[u8],
-    ) -> Result<(), LogError> {
+    fn append(&mut self, tools: &Tools, header: &Header, first: u64, body: &[u8]) -> Result<(), LogError> {
         if !self.named {
             tools.disk.sync_directory(&tools.directory).map_err(failed("synchronise", &tools.directory))?;
             self.named = true;
         }
         let (start, mut bytes) = self.doubtful.take().unwrap_or((self.end, Vec::new()));
-        journal::push_batch(&mut bytes, &header.salt, first, start, count, body);
+        journal::push_batch(&mut bytes, &header.salt, first, start, body);
         let end = start + bytes.len() as u64;
         if end > self.length || self.torn {
-            bytes.resize((end.max(self.length).next_multiple_of(GROWTH) - start) as usize, 0);
+            bytes.resize(in_memory(end.max(self.length).next_multiple_of(GROWTH) - start), 0);
         }
         let written = self.file.write_at(start, &bytes).map_err(failed("write", &self.path));
         if let Err(error) =
@@ -331,7 +328,7 @@ impl Journal {
             return Ok(Vec::new());
         }
         self.length = self.file.length().map_err(failed("look at", &self.path))?;
-        let mut bytes = vec![0; self.length.saturating_sub(self.end) as usize];
+        let mut bytes = vec![0; in_memory(self.length.saturating_sub(self.end))];
         let count = self.file.read_at(self.end, &mut bytes).map_err(failed("read", &self.path))?;
         bytes.truncate(count);
         Ok(bytes)
@@ -367,7 +364,7 @@ impl Journal {
         }
         if let Some(last) = scan.batches.last() {
             let bytes =
-                bytes.get((last.start - from) as usize..(last.end - from) as usize).unwrap_or_default();
+                bytes.get(in_memory(last.start - from)..in_memory(last.end - from)).unwrap_or_default();
             self.doubtful = Some((last.start, bytes.to_vec()));
         }
         (self.end, self.torn) = (scan.end, scan.torn);

@@ -176,7 +176,21 @@ impl TrustError {
             Self::RolledBack { .. } | Self::Forked { .. } => {
                 Some("copy the operators' newest trust/store.json here".to_owned())
             }
-            _ => None,
+            Self::Durable(_)
+            | Self::Envelope(_)
+            | Self::Document(_)
+            | Self::FromTheFuture { .. }
+            | Self::Floor { .. }
+            | Self::Version { .. }
+            | Self::PolicyLevel { .. }
+            | Self::Threshold { .. }
+            | Self::Limit { .. }
+            | Self::NotNested { .. }
+            | Self::Ceiling { .. }
+            | Self::CeilingOrder { .. }
+            | Self::Text { .. }
+            | Self::Unchanged { .. }
+            | Self::ComponentRevoked { .. } => None,
         }
     }
 

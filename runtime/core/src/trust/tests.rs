@@ -395,3 +395,24 @@ fn an_explanation_names_the_rule_and_the_way_to_change_it() {
     assert!(revoked.to_string().contains("it was revoked on 2026-11-24T08:00:00Z: lost"));
     assert_eq!(revoked.remedy(), None);
 }
+
+#[test]
+fn of_many_writers_of_one_version_exactly_one_wins() {
+    let (_folder, home, config) = home(1);
+    let base = TrustStore::initial(now());
+    install(&home, &config, &base, &[&key(1)], now()).unwrap();
+    let installed = std::thread::scope(|scope| {
+        let writers: Vec<_> = (10..26)
+            .map(|seed| {
+                let (home, config, base) = (&home, &config, &base);
+                scope.spawn(move || {
+                    let next = base.add_author(did(seed), TrustLevel::External, None, now()).unwrap().store;
+                    install(home, config, &next, &[&key(1)], now()).is_ok()
+                })
+            })
+            .collect();
+        writers.into_iter().map(|writer| writer.join().unwrap()).filter(|won| *won).count()
+    });
+    assert_eq!(installed, 1);
+    assert_eq!(VerifiedTrust::load(&home, &config, now()).unwrap().store().authors.len(), 1);
+}

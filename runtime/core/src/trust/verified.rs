@@ -11,8 +11,9 @@ use crate::id::{Did, Digest, TrustLevel};
 /// Only [`VerifiedTrust::load`] and the two ways to install a store make one. It cannot be written down:
 ///
 /// ```compile_fail,E0451
-/// # let store = kos_core::trust::TrustStore::initial(kos_core::clock::Timestamp::from_millis(0));
-/// let forged = kos_core::trust::VerifiedTrust { store, signers: vec![] };
+/// # fn forge(store: kos_core::trust::TrustStore, digest: kos_core::id::Digest) {
+/// let forged = kos_core::trust::VerifiedTrust { store, signers: vec![], digest };
+/// # }
 /// ```
 ///
 /// nor read from a file, nor had from nothing:

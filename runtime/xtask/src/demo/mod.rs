@@ -20,16 +20,52 @@ mod notary;
 mod receipt;
 mod stage;
 
+/// Which builds of the binaries play.
+#[derive(Clone, Copy)]
+pub(crate) enum Build {
+    /// As they are shipped.
+    Release,
+    /// As the tests use them, which are there already after `cargo xtask test`.
+    Development,
+}
+
+impl Build {
+    /// cargo's name of the profile.
+    fn profile(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+            Self::Development => "dev",
+        }
+    }
+
+    /// The folder that cargo builds it into.
+    fn folder(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+            Self::Development => "debug",
+        }
+    }
+}
+
 /// Builds, plays every scene, and says where to look.
-pub(crate) fn execute() -> Result<()> {
+pub(crate) fn execute(build: Build) -> Result<()> {
     setup::execute()?;
     let workspace = Workspace::find()?;
     heading("Building the binaries and the agents (the first time takes minutes)");
-    shell::run(workspace.cargo().args(["build", "--release", "--locked", "--package", "kos", "--bins"]))?;
+    let profile = build.profile();
+    shell::run(workspace.cargo().args([
+        "build",
+        "--profile",
+        profile,
+        "--locked",
+        "--package",
+        "kos",
+        "--bins",
+    ]))?;
     agents::build(&workspace)?;
 
     let begun = Instant::now();
-    let stage = Stage::fresh(&workspace)?;
+    let stage = Stage::fresh(&workspace, build)?;
     let vkey = host::create(&stage)?;
     let author = host::create_author(&stage)?;
     let mut unexpected = notary::play(&stage, &author)?;

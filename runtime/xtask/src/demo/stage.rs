@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
+use super::Build;
 use crate::agents;
 use crate::shell::{self, say};
 use crate::workspace::Workspace;
@@ -46,7 +47,7 @@ impl Launch {
 
 impl Stage {
     /// An empty folder `demo` in the target directory, in place of the one of the last time.
-    pub(crate) fn fresh(workspace: &Workspace) -> Result<Self> {
+    pub(crate) fn fresh(workspace: &Workspace, build: Build) -> Result<Self> {
         let root = workspace.root().to_path_buf();
         let folder = shorten(workspace.target().join("demo"), &root);
         let whole = root.join(&folder);
@@ -54,7 +55,7 @@ impl Stage {
             fs::remove_dir_all(&whole).with_context(|| format!("cannot remove {}", whole.display()))?;
         }
         fs::create_dir_all(&whole).with_context(|| format!("cannot create {}", whole.display()))?;
-        let binaries = shorten(workspace.target().join("release"), &root);
+        let binaries = shorten(workspace.target().join(build.folder()), &root);
         let components = shorten(agents::folder(workspace), &root);
         Ok(Self { root, folder, binaries, components })
     }

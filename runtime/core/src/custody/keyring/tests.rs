@@ -99,15 +99,13 @@ fn every_flipped_bit_of_a_key_file_is_refused() {
     for bit in 0..honest.len() * 8 {
         let mut altered = honest.clone();
         altered[bit / 8] ^= 1 << (bit % 8);
-        fs::write(&path, &altered).unwrap();
-        let error = keyring.read(&key(ALICE), &path).err().unwrap();
+        let error = keyring.opened(&key(ALICE), &path, &altered).err().unwrap();
         assert!(
             matches!(error, CustodyError::Altered { .. } | CustodyError::Malformed { .. }),
             "bit {bit}: {error}"
         );
     }
-    fs::write(&path, &honest).unwrap();
-    assert!(keyring.read(&key(ALICE), &path).is_ok());
+    assert!(keyring.opened(&key(ALICE), &path, &honest).is_ok());
 }
 
 #[test]
@@ -117,8 +115,8 @@ fn a_key_file_that_is_cut_or_written_another_way_is_refused() {
     let (keyring, path) = (keyring_of(&test.home), file_of(&test.home, ALICE));
     let honest = fs::read_to_string(&path).unwrap();
     for length in 0..honest.len() {
-        fs::write(&path, &honest[..length]).unwrap();
-        assert!(keyring.read(&key(ALICE), &path).is_err(), "cut at {length}");
+        let cut = &honest.as_bytes()[..length];
+        assert!(keyring.opened(&key(ALICE), &path, cut).is_err(), "cut at {length}");
     }
     for altered in [
         format!("{honest}\n"),

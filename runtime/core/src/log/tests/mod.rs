@@ -1,5 +1,8 @@
 //! The log as a whole, on real folders and on a disk that fails.
 
+mod faults;
+mod forgery;
+mod oracles;
 mod writing;
 
 use std::path::Path;

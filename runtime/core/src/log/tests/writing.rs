@@ -91,7 +91,7 @@ fn many_threads_of_many_writers_share_a_folder_without_a_gap() {
     const THREADS: u64 = 4;
     const EVENTS: u64 = 20;
     let folder = tempfile::tempdir().unwrap();
-    let barrier = Barrier::new((WRITERS * THREADS) as usize);
+    let barrier = Barrier::new(in_memory(WRITERS * THREADS));
     let logs: Vec<Log> =
         (0..WRITERS).map(|_| Log::open(folder.path(), ORIGIN, host(1), clock()).unwrap()).collect();
     let mut indices: Vec<u64> = std::thread::scope(|scope| {

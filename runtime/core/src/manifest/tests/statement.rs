@@ -102,10 +102,13 @@ fn a_statement_about_none_two_or_another_subject_is_refused() {
     assert!(matches!(refusal(&text.replace(one, &other)), ManifestError::SubjectName { .. }));
 }
 
+/// A flaw, the statement that has it, and whether an error is the one for it.
+type Case = (&'static str, String, fn(&ManifestError) -> bool);
+
 #[test]
 fn a_manifest_out_of_its_order_or_bounds_is_refused_although_it_is_signed() {
     let text = payload();
-    let cases: [(&str, String, fn(&ManifestError) -> bool); 8] = [
+    let cases: [Case; 8] = [
         ("scopes twice", text.replace("\"blake3\",\"sha-512\"", "\"blake3\",\"blake3\""), |error| {
             matches!(error, ManifestError::ScopeOrder { .. })
         }),

@@ -58,3 +58,39 @@ fn no_altered_field_of_the_manifest_verifies() {
         assert!(matches!(refused, Refusal::Signature(_)), "byte {index}: {refused}");
     }
 }
+
+/// A reproducible sequence (xorshift64), so that a failure can be met again.
+struct Sequence(u64);
+
+impl Sequence {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % u64::try_from(bound).unwrap()).unwrap()
+    }
+
+    /// `file` with a part of itself or of `other` written over, put in, taken out or moved.
+    fn mutant(&mut self, file: &[u8], other: &[u8]) -> Vec<u8> {
+        let source = if self.below(2) == 0 { file } else { other };
+        let from = self.below(source.len());
+        let part = &source[from..(from + 1 + self.below(64)).min(source.len())];
+        let at = self.below(file.len());
+        let replaced = self.below(2) * part.len().min(file.len() - at);
+        let part = if self.below(4) == 0 { &[][..] } else { part };
+        [&file[..at], part, &file[at + replaced..]].concat()
+    }
+}
+
+#[test]
+fn no_file_spliced_from_two_signed_ones_verifies_but_those_two() {
+    let trust = trust_in(&[(AUTHOR, TrustLevel::Partner), (8, TrustLevel::Trusted)]);
+    let (one, two) = (signed(), signed_by(8, &[8]));
+    let mut sequence = Sequence(0x6b6f_7365_6564);
+    for round in 0..40_000 {
+        let mutant = sequence.mutant(&one, &two);
+        if mutant != one && mutant != two {
+            assert!(verify(&mutant, &trust).is_err(), "round {round}");
+        }
+    }
+}
