@@ -12,7 +12,8 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use super::error::CustodyError;
-use super::request::{self, Custodian, KeyName, agent_key_name};
+use super::key_name::{KeyName, agent_key_name};
+use super::request::{self, Custodian};
 use super::write;
 use crate::canonical::{self, CanonicalError, base64_bytes};
 use crate::clock::Timestamp;
