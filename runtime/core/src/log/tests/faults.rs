@@ -214,6 +214,23 @@ fn random_life(seed: u64, steps: u64) -> u64 {
 }
 
 #[test]
+fn a_full_disk_stops_the_log_until_it_is_opened_again() {
+    let disk = SimulatedDisk::default();
+    let mut promises = Promises::default();
+    let log = writer(&disk).unwrap();
+    assert!(promises.append(&log, 2));
+    // The calls of a batch: lock, two identities, the look behind the end, and the write.
+    disk.fail_at(4, Fault::Refused(NO_SPACE));
+    assert!(matches!(log.append(note(9)), Err(LogError::Io { action: "write", .. })));
+    assert!(matches!(log.append(note(9)), Err(LogError::Poisoned { .. })));
+    assert!(matches!(log.publish(), Err(LogError::Poisoned { .. })));
+    log.reopen().unwrap();
+    assert_eq!(log.append(note(9)).unwrap().index, 2);
+    log.close().unwrap();
+    promises.check(&disk, "a full disk");
+}
+
+#[test]
 fn random_lives_with_faults_and_power_cuts_keep_every_promise() {
     let cuts: u64 = (0..12).map(|seed| random_life(seed, 12)).sum();
     assert!(cuts >= 40, "only {cuts} power cuts");
