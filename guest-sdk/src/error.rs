@@ -52,6 +52,18 @@ impl From<types::Error> for Error {
     }
 }
 
+/// For the answer of a service.
+impl From<Error> for types::Error {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Denied => Self::Denied,
+            Error::Invalid(what) => Self::Invalid(what),
+            Error::Limited => Self::Limited,
+            Error::Unavailable => Self::Unavailable,
+        }
+    }
+}
+
 /// So that a capability can stand where the standard library expects a reader or writer. The error is kept inside.
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {

@@ -27,7 +27,8 @@
 //! - Dates, sizes and texts are bounded by the host. A call far beyond its bounds ends the agent with an outcome of its
 //!   own (`payload`, `handles`, …), which the log keeps.
 //!
-//! One module for each word of the contract in `wit/`: [`identity`], [`crypto`], [`audit`], and [`Error`] for all of them.
+//! One module for each word of the contract in `wit/`: [`identity`], [`crypto`], [`audit`], and [`Error`] for all of them;
+//! [`handler`] is for an agent that answers messages instead of running once.
 //!
 //! On any other target the crate compiles, for documentation and for tests of an agent's own logic, but a call into it
 //! panics: there is no host to answer.
@@ -35,18 +36,22 @@
 pub mod audit;
 pub mod crypto;
 mod error;
+pub mod handler;
 pub mod identity;
 
 pub use error::Error;
 
 /// What the WIT binding generator makes of `wit/`. Not part of the interface of this crate: it changes with the
-/// generator.
+/// generator. That a component exports the handler is said where [`service!`] is used, so an agent with a `main` does not.
 #[doc(hidden)]
 #[allow(missing_docs, unreachable_pub, unsafe_code, clippy::all, reason = "the generator's code, not ours")]
 pub mod bindings {
     wit_bindgen::generate!({
         path: "../wit",
-        world: "capabilities",
+        world: "service",
         generate_all,
+        pub_export_macro: true,
+        export_macro_name: "export_service",
+        default_bindings_module: "kos_sdk::bindings",
     });
 }

@@ -23,6 +23,7 @@ pub mod custody;
 pub mod trust;
 
 pub mod manifest;
+
 pub mod permission;
 
 pub mod log;

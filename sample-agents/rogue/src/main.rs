@@ -9,6 +9,8 @@
 //!   `NAME: limited`, or `NAME: ok` for what harms nobody. The outcome is then `ok`.
 //!
 //! An attack that succeeds, or gets another answer, says so on its last line, and the outcome is `error`.
+//!
+//! Components that no compiler makes are in `wat/`, each with what must come of it in its first line.
 #![expect(clippy::print_stdout, reason = "its answers are what the tests read")]
 
 #[cfg(target_arch = "wasm32")]

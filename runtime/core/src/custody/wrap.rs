@@ -157,6 +157,14 @@ mod tests {
         assert_eq!(unwrap(&KEY, &SALT, "test", b"other", &wrapped()), Err(UnwrapError::Altered));
     }
 
+    /// HKDF-SHA512 and AES-256-GCM of another implementation (OpenSSL 3), put together as the module says.
+    #[test]
+    fn a_wrapping_is_what_another_implementation_makes_of_it() {
+        let commitment = "291b6b0e6b3c700fd7ddb2f264a2017f74ac1bc87060078dd7c31ff706a3787f";
+        assert_eq!(hex::encode(wrapped().commitment), commitment);
+        assert_eq!(hex::encode(wrapped().ciphertext), "ec22e78bee9e38f801b43e54a31d687c5075e8d015bb");
+    }
+
     #[test]
     fn every_flipped_bit_of_a_wrapping_is_refused() {
         let honest = wrapped();

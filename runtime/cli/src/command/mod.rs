@@ -1,0 +1,154 @@
+//! One file per command: its arguments and what it does with them.
+
+pub mod completions;
+pub mod explain;
+pub mod grant;
+pub mod grants;
+pub mod init;
+pub mod inspect;
+pub mod key;
+pub mod log;
+pub mod new;
+pub mod ps;
+pub mod run;
+pub mod sign;
+pub mod slot;
+pub mod stop;
+pub mod trust;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::context::Context;
+use crate::failure::Failure;
+
+/// What every command can end in.
+pub type Ended = Result<ExitCode, Failure>;
+
+/// Runs signed WebAssembly agents with exactly their grants, and keeps a log that anyone can verify.
+///
+/// `kos` makes keys, signs agents, and decides who is trusted with what; `kos-run` launches agents.
+#[derive(Debug, Parser)]
+#[command(name = "kos", version, propagate_version = false, after_help = AFTER_HELP)]
+pub struct Kos {
+    /// Options of every command.
+    #[command(flatten)]
+    pub globals: Globals,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Options of every command")]
+pub struct Globals {
+    /// The state directory [default: $KOS_HOME, else the platform's data directory].
+    #[arg(long, global = true, value_name = "DIR", env = "KOS_HOME", hide_env = true)]
+    pub home: Option<PathBuf>,
+    /// Answer in JSON, and report errors in JSON on stderr.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Leave out remarks and progress.
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+}
+
+/// The commands of `kos`.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make this machine a host: its key, its trust store and its log.
+    Init(init::Init),
+    /// Begin a new agent from a template.
+    New(new::New),
+    /// Make, list and export signing keys.
+    #[command(subcommand)]
+    Key(key::Key),
+    /// Sign an agent as its author.
+    Sign(sign::Sign),
+    /// Show what a component imports, declares and may do here.
+    Inspect(inspect::Inspect),
+    /// Decide whose agents may run, and how far each level may go.
+    #[command(subcommand)]
+    Trust(trust::Trust),
+    /// Permit an agent to do something.
+    Grant(grant::Grant),
+    /// Show and withdraw what was granted.
+    #[command(subcommand)]
+    Grants(grants::Grants),
+    /// Explain why an agent may or may not use a capability.
+    Explain(explain::Explain),
+    /// Read and verify the log.
+    #[command(subcommand)]
+    Log(log::Log),
+    /// Manage the ways to unlock this home's keys.
+    #[command(subcommand)]
+    Slot(slot::Slot),
+    /// List the running agents.
+    Ps(ps::Ps),
+    /// Stop a running agent.
+    Stop(stop::Stop),
+    /// Print a completion script for a shell.
+    Completions(completions::Completions),
+}
+
+/// What a beginner needs next, below the list of commands.
+const AFTER_HELP: &str = "\
+A first agent:
+  kos init                       make this machine a host
+  kos key new me                 make an author's key
+  kos new hello                  begin an agent
+  kos trust add DID --level partner
+  kos sign hello.wasm            sign it, and run it: kos-run hello.signed.wasm
+
+Exit status: 0 done; 1 refused, failed, or the answer is no; 2 the command line was not understood.";
+
+impl Kos {
+    /// What the command works with.
+    ///
+    /// # Errors
+    /// When there is no place for a home.
+    pub fn context(&self) -> Result<Context, Failure> {
+        Context::new(self.globals.home.as_deref(), self.globals.json, self.globals.quiet)
+    }
+}
+
+impl Command {
+    /// Does what was asked.
+    ///
+    /// # Errors
+    /// Why it was not done.
+    pub fn run(&self, context: &Context) -> Ended {
+        match self {
+            Self::Init(command) => command.run(context),
+            Self::New(command) => command.run(context),
+            Self::Key(command) => command.run(context),
+            Self::Sign(command) => command.run(context),
+            Self::Inspect(command) => command.run(context),
+            Self::Trust(command) => command.run(context),
+            Self::Grant(command) => command.run(context),
+            Self::Grants(command) => command.run(context),
+            Self::Explain(command) => command.run(context),
+            Self::Log(command) => command.run(context),
+            Self::Slot(command) => command.run(context),
+            Self::Ps(command) => command.run(context),
+            Self::Stop(command) => command.run(context),
+            Self::Completions(command) => command.run(context),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_argument_definitions_are_consistent() {
+        Kos::command().debug_assert();
+        run::KosRun::command().debug_assert();
+    }
+}

@@ -1,0 +1,61 @@
+//! `kos ps`: what is running.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use kos_core::clock::{Clock as _, SystemClock, display_span};
+use kos_host::control::{self, RunningHost};
+use serde_json::{Value, json};
+
+use super::Ended;
+use crate::context::Context;
+use crate::output::{Columns, cell};
+
+/// `kos ps`.
+#[derive(Debug, Args)]
+pub struct Ps {}
+
+impl Ps {
+    /// Lists the running agents of this home.
+    ///
+    /// # Errors
+    /// When a running host does not answer.
+    pub fn run(&self, context: &Context) -> Ended {
+        let (home, _) = context.open_home()?;
+        let hosts = control::ps(&home)?;
+        context.output.answer(&to_json(&hosts), || for_person(&hosts))?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn to_json(hosts: &[RunningHost]) -> Value {
+    let runs = hosts.iter().flat_map(|host| {
+        host.agents.iter().map(|agent| {
+            let mut value = json!(agent);
+            if let Some(object) = value.as_object_mut() {
+                object.insert("host".to_owned(), host.host.clone().into());
+            }
+            value
+        })
+    });
+    Value::Array(runs.collect())
+}
+
+fn for_person(hosts: &[RunningHost]) -> String {
+    let now = SystemClock.now();
+    let mut table = Columns::new(&["AGENT", "RUN", "FOR", "COMPONENT", "HOST"]);
+    for host in hosts {
+        for agent in &host.agents {
+            // Whole seconds: nobody wants more of a list that is old when it is read.
+            let seconds = now.saturating_since(agent.started).as_secs();
+            table.row([
+                cell(&agent.name),
+                cell(&agent.run),
+                cell(display_span(std::time::Duration::from_secs(seconds))),
+                cell(agent.component.chars().take(19).collect::<String>()),
+                cell(&host.host),
+            ]);
+        }
+    }
+    table.or_else("nothing is running")
+}

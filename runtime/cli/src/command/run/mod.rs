@@ -1,0 +1,200 @@
+//! `kos-run`: launches agents.
+
+mod report;
+mod signals;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::{Arc, OnceLock};
+
+use clap::Parser;
+use indicatif::ProgressBar;
+use kos_core::log::Log;
+use kos_core::manifest::UnverifiedComponent;
+use kos_core::permission::{LimitSet, Limits};
+use kos_host::{Capacity, Host, HostOptions, Loaded, Progress, Run, RunOptions, Stdin};
+
+use self::report::{Ended as RunEnded, refused};
+use self::signals::Signals;
+use super::Ended;
+use crate::component;
+use crate::context::Context;
+use crate::failure::{Explain as _, Failure, stderr_is_terminal};
+use crate::session::Session;
+use crate::unlock::UnlockArguments;
+
+/// The exit status when the component is not accepted.
+const REFUSED: u8 = 126;
+/// The exit status when the host could not do its part.
+const HOST_FAILED: u8 = 125;
+
+/// Runs signed agents with exactly what they are granted.
+#[derive(Debug, Parser)]
+#[command(name = "kos-run", version, after_help = AFTER_HELP)]
+pub struct KosRun {
+    /// The agents' components; several run at the same time, their output prefixed with their names.
+    #[arg(required = true, value_name = "AGENT.wasm")]
+    components: Vec<PathBuf>,
+    /// The state directory [default: $KOS_HOME, else the platform's data directory].
+    #[arg(long, value_name = "DIR", env = "KOS_HOME", hide_env = true)]
+    home: Option<PathBuf>,
+    /// Lower limits for this run: memory=16MiB,cpu=1G,duration=5s.
+    #[arg(long, value_name = "LIMITS", value_parser = Limits::parse_overrides)]
+    limit: Option<LimitSet>,
+    /// The signature of one agent, where it lies in a file of another name than AGENT.wasm.signature.
+    #[arg(long, value_name = "FILE")]
+    signature: Option<PathBuf>,
+    /// Report each run, and errors, as one line of JSON on stderr; stdout stays the agents'.
+    #[arg(long)]
+    pub json: bool,
+    /// Leave out remarks and progress.
+    #[arg(long, short)]
+    quiet: bool,
+    #[command(flatten)]
+    unlock: UnlockArguments,
+    /// Arguments for the agents.
+    #[arg(last = true, value_name = "ARGS")]
+    arguments: Vec<String>,
+}
+
+/// What a script needs to know.
+const AFTER_HELP: &str = "\
+Limits: memory, cpu (units of fuel), duration, output, payload, table, handles, instances, note-bytes,
+notes-per-minute, storage, files. A run can lower what is granted, never raise it.
+
+Exit status, of the first agent in order that did not end well:
+  0-255  the agent's own, when it ended by itself
+  124    its time was over (duration)
+  125    the host failed: home, keys, log, compiler
+  126    refused: not signed, not trusted, revoked, expired, or not granted what it imports
+  127    there is no such agent
+  134    it broke (trap)
+  137    it was stopped: kos stop, a signal, or a limit (memory, cpu, stack, table, instances, handles,
+         payload, output, notes)
+Why a run ended stands in the log (kos log tail), and with --json on stderr.
+The first SIGINT or SIGTERM stops the agents and logs their ends; the second ends this process at once.";
+
+impl KosRun {
+    /// Launches the agents and waits for them.
+    ///
+    /// # Errors
+    /// When nothing was launched: the refusal, or why the host cannot work.
+    pub fn run(self) -> Ended {
+        let context = Context::new(self.home.as_deref(), self.json, self.quiet).map_err(host_failed)?;
+        let components = self.read(&context)?;
+        let signals = Signals::watch(context.output).map_err(host_failed)?;
+        let (host, log) = self.open(&context, components.len()).map_err(host_failed)?;
+        let ended = self.launch_all(&context, &host, components, &signals);
+        drop(host);
+        publish(log);
+        let status = ended?.iter().map(RunEnded::exit_status).find(|status| *status != 0).unwrap_or(0);
+        Ok(ExitCode::from(status))
+    }
+
+    /// Every component is read before anything else happens.
+    fn read(&self, context: &Context) -> Result<Vec<(String, UnverifiedComponent)>, Failure> {
+        if self.signature.is_some() && self.components.len() > 1 {
+            return Err(Failure::new("--signature is of one agent, and several are named").status(HOST_FAILED));
+        }
+        let read = |path: &PathBuf| {
+            let shown = path.display().to_string();
+            let component = match &self.signature {
+                Some(signature) if path.exists() => component::read(path, Some(signature))
+                    .map_err(|failure| failure.status(REFUSED)),
+                _ => kos_host::read_component(path).map_err(|refusal| refused(context, &shown, &refusal)),
+            };
+            component.map(|component| (shown, component))
+        };
+        self.components.iter().map(read).collect()
+    }
+
+    fn open(&self, context: &Context, agents: usize) -> Result<(Host, Arc<Log>), Failure> {
+        let session = Session::open(context, &self.unlock)?;
+        let log = Arc::new(session.log()?);
+        let Session { home, config, custodian, clock } = session;
+        let mut options = HostOptions::new(home, config, custodian, Arc::clone(&log), clock);
+        options.capacity = Capacity::of(u32::try_from(agents).unwrap_or(u32::MAX));
+        options.progress = (!self.quiet && !self.json && stderr_is_terminal()).then(progress);
+        Ok((Host::open(options).map_err(|refusal| refused(context, "the host", &refusal))?, log))
+    }
+
+    /// All agents are judged and compiled before the first is started, so that a refusal leaves nothing running.
+    fn launch_all(
+        &self,
+        context: &Context,
+        host: &Host,
+        components: Vec<(String, UnverifiedComponent)>,
+        signals: &Signals,
+    ) -> Result<Vec<RunEnded>, Failure> {
+        let is_one = components.len() == 1;
+        let mut loaded: Vec<(String, Loaded)> = Vec::new();
+        for (shown, component) in components {
+            let one = host.load(&shown, component).map_err(|refusal| refused(context, &shown, &refusal))?;
+            loaded.push((shown, one));
+        }
+        let mut runs = Vec::new();
+        let mut refusal = None;
+        for (shown, one) in &loaded {
+            let options = self.options(shown, is_one);
+            match signals.start(|| host.start(one, options)) {
+                Some(Ok(run)) => runs.push((shown.clone(), run)),
+                Some(Err(error)) => {
+                    refusal = Some(refused(context, shown, &error));
+                    signals.stop_all();
+                    break;
+                }
+                None => break,
+            }
+        }
+        let ended = runs.into_iter().map(|(shown, run)| self.wait(context, shown, run)).collect();
+        refusal.map_or(Ok(ended), Err)
+    }
+
+    fn options(&self, shown: &str, is_one: bool) -> RunOptions {
+        RunOptions {
+            arguments: self.arguments.clone(),
+            limits: self.limit.clone().unwrap_or_default(),
+            stdin: if is_one { Stdin::Inherit } else { Stdin::Empty },
+            prefix: (!is_one).then(|| stem(shown)),
+            ..RunOptions::default()
+        }
+    }
+
+    fn wait(&self, context: &Context, shown: String, run: Run) -> RunEnded {
+        let id = run.id().to_owned();
+        let ended = RunEnded { shown, run: id, report: run.wait() };
+        ended.tell(context, self.json, self.quiet);
+        ended
+    }
+}
+
+/// What is durable already is made public; that it cannot be now, the next host repairs.
+fn publish(log: Arc<Log>) {
+    let closed = match Arc::into_inner(log) {
+        Some(log) => log.close(),
+        None => Ok(()),
+    };
+    if let Err(error) = closed {
+        tracing::warn!(%error, "the log was not published");
+    }
+}
+
+/// The name of a file without what says that it is a signed component.
+fn stem(shown: &str) -> String {
+    let name = Path::new(shown).file_stem().map_or_else(|| shown.to_owned(), |stem| stem.to_string_lossy().into());
+    name.strip_suffix(".signed").unwrap_or(&name).to_owned()
+}
+
+/// A line on the terminal once compiling has taken a second.
+fn progress() -> Progress {
+    let spinner: OnceLock<ProgressBar> = OnceLock::new();
+    Arc::new(move |elapsed| {
+        let spinner = spinner.get_or_init(ProgressBar::new_spinner);
+        spinner.set_message(format!("compiling, once for this component ({} s)", elapsed.as_secs()));
+        spinner.tick();
+    })
+}
+
+fn host_failed(failure: Failure) -> Failure {
+    if failure.exit_status() == crate::failure::FAILED { failure.status(HOST_FAILED) } else { failure }
+}

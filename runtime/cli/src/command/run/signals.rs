@@ -1,0 +1,74 @@
+//! Interrupts: the first stops the agents and lets their ends be logged, the second ends the process at once.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use kos_host::{Refusal, Run, Stopper};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use crate::failure::Failure;
+use crate::output::Output;
+
+/// What a shell adds to a signal's number.
+const SIGNAL_STATUS: i32 = 128;
+
+/// The runs that an interrupt stops.
+#[derive(Clone, Default)]
+pub(super) struct Signals(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    runs: Vec<Stopper>,
+    is_stopping: bool,
+}
+
+impl Signals {
+    /// Watches for interrupts from now on.
+    pub(super) fn watch(output: Output) -> Result<Self, Failure> {
+        let signals = Self::default();
+        let mut caught = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+        let watching = signals.clone();
+        std::thread::Builder::new().name("kos-signals".into()).spawn(move || {
+            for signal in caught.forever() {
+                if !watching.interrupt() {
+                    std::process::exit(SIGNAL_STATUS.saturating_add(signal));
+                }
+                output.remark("stopping; again to end at once");
+            }
+        })?;
+        Ok(signals)
+    }
+
+    /// Begins a run, unless an interrupt has come before it.
+    pub(super) fn start(&self, start: impl FnOnce() -> Result<Run, Refusal>) -> Option<Result<Run, Refusal>> {
+        let mut state = self.state();
+        if state.is_stopping {
+            return None;
+        }
+        let started = start();
+        if let Ok(run) = &started {
+            state.runs.push(run.stopper());
+        }
+        Some(started)
+    }
+
+    /// Stops every run.
+    pub(super) fn stop_all(&self) {
+        let mut state = self.state();
+        state.is_stopping = true;
+        state.runs.iter().for_each(Stopper::stop);
+    }
+
+    /// Stops every run; false where there is none to stop, or they are being stopped already.
+    fn interrupt(&self) -> bool {
+        let is_first = {
+            let state = self.state();
+            !state.is_stopping && !state.runs.is_empty()
+        };
+        self.stop_all();
+        is_first
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,177 @@
+//! The primitives against published values, each file naming its source; none is skipped, and the counts are fixed.
+
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use aes_gcm::Aes256Gcm;
+use aes_gcm::aead::{Aead, KeyInit, Payload};
+use argon2::{Algorithm, Argon2, AssociatedData, ParamsBuilder, Version};
+use chacha20poly1305::ChaCha20Poly1305;
+use hkdf::Hkdf;
+use kos_core::crypto::{self, AgreementSecret, SecretKey, Signer as _};
+use kos_core::id::Did;
+use serde_json::Value;
+use sha2::{Sha256, Sha512};
+
+/// The vectors of a file, which must be exactly as many as are known to be in it.
+macro_rules! vectors {
+    ($file:literal, $count:literal) => {{
+        let text = include_str!(concat!("vectors/", $file, ".json"));
+        let document: Value = serde_json::from_str(text).unwrap();
+        let vectors = document["vectors"].as_array().unwrap().clone();
+        assert_eq!(vectors.len(), $count, $file);
+        vectors
+    }};
+}
+
+fn text<'a>(vector: &'a Value, field: &str) -> &'a str {
+    vector[field].as_str().unwrap_or_else(|| panic!("no {field} in {vector}"))
+}
+
+fn bytes(vector: &Value, field: &str) -> Vec<u8> {
+    hex::decode(text(vector, field)).unwrap()
+}
+
+fn array<const N: usize>(vector: &Value, field: &str) -> [u8; N] {
+    bytes(vector, field).try_into().unwrap()
+}
+
+fn number(vector: &Value, field: &str) -> u32 {
+    vector[field].as_u64().unwrap().try_into().unwrap()
+}
+
+#[test]
+fn ed25519_signs_and_verifies_the_published_signatures() {
+    for vector in vectors!("ed25519", 4) {
+        let key = SecretKey::from_seed(&array(&vector, "seed"));
+        let (message, signature) = (bytes(&vector, "message"), array::<64>(&vector, "signature"));
+        let did = Did::from_public_key(&array(&vector, "publicKey")).unwrap();
+        assert_eq!(key.did(), did, "{vector}");
+        assert_eq!(key.sign(&message).unwrap(), signature, "{vector}");
+        assert!(did.verify(&message, &signature), "{vector}");
+        for bit in 0..signature.len() * 8 {
+            let mut altered = signature;
+            altered[bit / 8] ^= 1 << (bit % 8);
+            assert!(!did.verify(&message, &altered), "bit {bit} of {vector}");
+        }
+    }
+}
+
+#[test]
+fn the_first_published_key_has_its_did() {
+    let vectors = vectors!("ed25519", 4);
+    let did = Did::from_public_key(&array(&vectors[0], "publicKey")).unwrap();
+    assert_eq!(did.to_string(), "did:key:z6MktwupdmLXVVqTzCw4i46r4uGyosGXRnR3XjN4Zq7oMMsw");
+}
+
+#[test]
+fn x25519_derives_the_published_public_keys() {
+    for vector in vectors!("x25519", 2) {
+        let secret = AgreementSecret::from_bytes(&array(&vector, "secret"));
+        assert_eq!(secret.agreement_key().as_bytes(), &array(&vector, "publicKey"), "{vector}");
+    }
+}
+
+#[test]
+fn hpke_opens_the_published_ciphertext_and_no_other() {
+    for vector in vectors!("hpke-x25519-chacha20poly1305", 1) {
+        let secret = AgreementSecret::from_bytes(&array(&vector, "recipientSecret"));
+        assert_eq!(secret.agreement_key().as_bytes(), &array(&vector, "recipientKey"), "{vector}");
+        let (info, associated) = (bytes(&vector, "info"), bytes(&vector, "associated"));
+        let sealed = [bytes(&vector, "encapsulated"), bytes(&vector, "ciphertext")].concat();
+        let opened = crypto::open(&secret, &info, &associated, &sealed).unwrap();
+        assert_eq!(*opened, bytes(&vector, "plaintext"), "{vector}");
+        for bit in 0..sealed.len() * 8 {
+            let mut altered = sealed.clone();
+            altered[bit / 8] ^= 1 << (bit % 8);
+            // X25519 ignores the topmost bit of a public key, but HPKE binds the encoding as it was sent.
+            assert!(crypto::open(&secret, &info, &associated, &altered).is_err(), "bit {bit}");
+        }
+    }
+}
+
+#[test]
+fn aes_256_gcm_has_the_published_ciphertexts_and_tags() {
+    for vector in vectors!("aes-256-gcm", 4) {
+        aead::<Aes256Gcm>(&vector);
+    }
+}
+
+#[test]
+fn chacha20_poly1305_has_the_published_ciphertext_and_tag() {
+    for vector in vectors!("chacha20-poly1305", 1) {
+        aead::<ChaCha20Poly1305>(&vector);
+    }
+}
+
+fn aead<A: Aead + KeyInit>(vector: &Value) {
+    let cipher = A::new_from_slice(&bytes(vector, "key")).unwrap();
+    let nonce = bytes(vector, "nonce");
+    let nonce = nonce.as_slice().try_into().unwrap();
+    let (plaintext, associated) = (bytes(vector, "plaintext"), bytes(vector, "associated"));
+    let expected = [bytes(vector, "ciphertext"), bytes(vector, "tag")].concat();
+    let sealed = cipher.encrypt(nonce, Payload { msg: &plaintext, aad: &associated }).unwrap();
+    assert_eq!(sealed, expected, "{vector}");
+    let opened = cipher.decrypt(nonce, Payload { msg: &expected, aad: &associated }).unwrap();
+    assert_eq!(opened, plaintext, "{vector}");
+    for bit in 0..expected.len() * 8 {
+        let mut altered = expected.clone();
+        altered[bit / 8] ^= 1 << (bit % 8);
+        let refused = cipher.decrypt(nonce, Payload { msg: &altered, aad: &associated });
+        assert!(refused.is_err(), "bit {bit} of {vector}");
+    }
+}
+
+#[test]
+fn hkdf_expands_to_the_published_bytes() {
+    for vector in vectors!("hkdf-sha256", 3) {
+        let mut output = vec![0; bytes(&vector, "okm").len()];
+        let (salt, info) = (bytes(&vector, "salt"), bytes(&vector, "info"));
+        Hkdf::<Sha256>::new(Some(&salt), &bytes(&vector, "ikm")).expand(&info, &mut output).unwrap();
+        assert_eq!(output, bytes(&vector, "okm"), "{vector}");
+    }
+    for vector in vectors!("hkdf-sha512", 3) {
+        let mut output = vec![0; bytes(&vector, "okm").len()];
+        let (salt, info) = (bytes(&vector, "salt"), bytes(&vector, "info"));
+        Hkdf::<Sha512>::new(Some(&salt), &bytes(&vector, "ikm")).expand(&info, &mut output).unwrap();
+        assert_eq!(output, bytes(&vector, "okm"), "{vector}");
+    }
+}
+
+#[test]
+fn pbkdf2_hmac_sha512_derives_the_published_keys() {
+    for vector in vectors!("pbkdf2-hmac-sha512", 5) {
+        let mut key = [0; 64];
+        let (password, salt) = (text(&vector, "password"), text(&vector, "salt"));
+        let rounds = number(&vector, "rounds");
+        pbkdf2::pbkdf2_hmac::<Sha512>(password.as_bytes(), salt.as_bytes(), rounds, &mut key);
+        assert_eq!(key, array(&vector, "key"), "{vector}");
+    }
+}
+
+#[test]
+fn argon2id_has_the_published_tag() {
+    for vector in vectors!("argon2id", 3) {
+        let parameters = ParamsBuilder::new()
+            .m_cost(number(&vector, "memoryKib"))
+            .t_cost(number(&vector, "passes"))
+            .p_cost(number(&vector, "lanes"))
+            .data(AssociatedData::new(&bytes(&vector, "associated")).unwrap())
+            .build()
+            .unwrap();
+        let secret = bytes(&vector, "secret");
+        let argon2 =
+            Argon2::new_with_secret(&secret, Algorithm::Argon2id, Version::V0x13, parameters).unwrap();
+        let mut tag = [0; 32];
+        argon2.hash_password_into(&bytes(&vector, "password"), &bytes(&vector, "salt"), &mut tag).unwrap();
+        assert_eq!(tag, array(&vector, "tag"), "{vector}");
+    }
+}
+
+#[test]
+fn keyed_blake3_has_the_published_tags() {
+    for vector in vectors!("blake3-keyed", 2) {
+        let input: Vec<u8> = (0..=250).cycle().take(number(&vector, "length").try_into().unwrap()).collect();
+        let tag = blake3::keyed_hash(&array(&vector, "key"), &input);
+        assert_eq!(tag.as_bytes(), &array(&vector, "tag"), "{vector}");
+    }
+}

@@ -1,0 +1,82 @@
+//! One running agent: what its store holds.
+//!
+//! In scope: the state that host functions reach. Out of scope: making it (`run`), and what a capability does (`capability`).
+
+use std::sync::Arc;
+
+use kos_core::custody::KeyHandle;
+use kos_core::custody::agents::AgentRecord;
+use kos_core::log::Log;
+use kos_core::manifest::VerifiedComponent;
+use kos_core::permission::{DenialLedger, Gate};
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+use crate::capability::audit::Notes;
+use crate::limits::Limiter;
+use crate::network::Network;
+use crate::record::Subject;
+use crate::storage::Quota;
+
+/// Who the agent is, in the words of the contract.
+#[derive(Clone, Debug)]
+pub(crate) struct Description {
+    pub(crate) did: String,
+    pub(crate) agreement_key: String,
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) author: String,
+    pub(crate) trust_level: String,
+}
+
+impl Description {
+    /// From the agent's record and what its author signed.
+    pub(crate) fn of(record: &AgentRecord, component: &VerifiedComponent) -> Self {
+        let agent = component.agent();
+        Self {
+            did: record.identity.did.to_string(),
+            agreement_key: record.agreement_key.to_string(),
+            name: agent.name.to_string(),
+            version: component.manifest().version.to_string(),
+            author: agent.author.to_string(),
+            trust_level: component.level().to_string(),
+        }
+    }
+}
+
+/// What stands behind the capabilities of one run.
+pub(crate) struct Powers {
+    /// The one gate (I3).
+    pub(crate) gate: Gate,
+    /// Who the agent is.
+    pub(crate) description: Arc<Description>,
+    /// The denials so far.
+    pub(crate) denials: Arc<DenialLedger>,
+    /// The agent's own key, which stays in custody (I6).
+    pub(crate) key: Arc<KeyHandle>,
+    /// The host's log.
+    pub(crate) log: Arc<Log>,
+    /// Whose run it is, in the log.
+    pub(crate) subject: Arc<Subject>,
+    /// The most bytes that one host call may carry.
+    pub(crate) payload: usize,
+}
+
+/// The data of a store.
+pub(crate) struct Agent {
+    pub(crate) wasi: WasiCtx,
+    pub(crate) table: ResourceTable,
+    pub(crate) limiter: Limiter,
+    pub(crate) powers: Arc<Powers>,
+    pub(crate) notes: Notes,
+    pub(crate) network: Network,
+    pub(crate) quota: Option<Quota>,
+    /// How many capability calls were made, whatever became of them.
+    pub(crate) calls: u64,
+}
+
+impl WasiView for Agent {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}

@@ -1,0 +1,24 @@
+//! The contract in `wit/`, as Rust types.
+//!
+//! In scope: types and traits that the compiler derives from the WIT. Out of scope: what they do (`capability`).
+//! The trait of `crypto` is not used: its functions are wired by hand in `capability::crypto`, to read lists in place.
+
+wasmtime::component::bindgen!({
+    path: "../../wit",
+    world: "kos:agent/capabilities",
+    imports: {
+        "kos:agent/audit.note": async | trappable,
+        default: trappable,
+    },
+    with: { "kos:agent/crypto.hasher": crate::capability::crypto::Hasher },
+});
+
+pub(crate) use kos::agent::types::Error;
+pub(crate) use kos::agent::{audit, crypto, identity};
+
+impl From<kos_core::permission::Denied> for Error {
+    /// The agent hears that it may not; the log has heard why.
+    fn from(_: kos_core::permission::Denied) -> Self {
+        Self::Denied
+    }
+}

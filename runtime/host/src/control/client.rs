@@ -1,0 +1,173 @@
+//! The commands' end: every live host of a home is asked in turn; hosts that died are passed over.
+
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use kos_core::canonical;
+use kos_core::durable::DurableError;
+use kos_core::home::Home;
+
+use super::{ANSWER_BYTES, Answer, Request, RunningAgent, is_alive, socket_path};
+
+/// How long a host may take to answer: a reload reads and verifies every grant.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Why a live host could not be told.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ControlError {
+    /// It does not answer.
+    #[error("the running host {host} does not answer: {source}")]
+    Silent {
+        /// Which host.
+        host: String,
+        /// What happened.
+        source: std::io::Error,
+    },
+    /// It answers something else.
+    #[error("the running host {host} did not understand: {cause}")]
+    Answer {
+        /// Which host.
+        host: String,
+        /// What it said.
+        cause: String,
+    },
+    /// The directory of sockets cannot be read.
+    #[error(transparent)]
+    Durable(#[from] DurableError),
+}
+
+/// A live host and its runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunningHost {
+    /// The host's identifier in the log.
+    pub host: String,
+    /// Its runs.
+    pub agents: Vec<RunningAgent>,
+}
+
+/// What runs in this home.
+///
+/// # Errors
+/// [`ControlError`] when a live host does not answer.
+pub fn ps(home: &Home) -> Result<Vec<RunningHost>, ControlError> {
+    let mut hosts = Vec::new();
+    for host in live_hosts(home)? {
+        match ask(home, &host, &Request::Ps {})? {
+            Some(Answer::Runs { runs: agents }) => hosts.push(RunningHost { host, agents }),
+            Some(other) => return Err(unexpected(host, other)),
+            None => {}
+        }
+    }
+    Ok(hosts)
+}
+
+/// Ends the run with this identifier, or every run of the agent with this name. Yields how many there were.
+///
+/// # Errors
+/// [`ControlError`] when a live host does not answer.
+pub fn stop(home: &Home, run: &str) -> Result<usize, ControlError> {
+    let (runs, _) = tell(home, &Request::Stop { run: run.to_owned() })?;
+    Ok(runs)
+}
+
+/// Ends every run of every host. Yields how many there were.
+///
+/// # Errors
+/// [`ControlError`] when a live host does not answer.
+pub fn stop_all(home: &Home) -> Result<usize, ControlError> {
+    let (runs, _) = tell(home, &Request::StopAll {})?;
+    Ok(runs)
+}
+
+/// Makes every live host judge its runs by what is installed now. Yields how many hosts there are; when this returns, the change is in
+/// force in all of them.
+///
+/// # Errors
+/// [`ControlError`] when a live host does not answer: the change may not be in force there.
+pub fn reload(home: &Home) -> Result<usize, ControlError> {
+    let (_, hosts) = tell(home, &Request::Reload {})?;
+    Ok(hosts)
+}
+
+/// Tells every live host, also when one of them fails. Yields the sum of the runs concerned, and the number of hosts.
+fn tell(home: &Home, request: &Request) -> Result<(usize, usize), ControlError> {
+    let (mut sum, mut hosts, mut failed) = (0_usize, 0_usize, None);
+    for host in live_hosts(home)? {
+        match ask(home, &host, request) {
+            Ok(Some(Answer::Done { runs })) => {
+                sum = sum.saturating_add(runs);
+                hosts = hosts.saturating_add(1);
+            }
+            Ok(Some(other)) => failed = Some(unexpected(host, other)),
+            Ok(None) => {}
+            Err(error) => failed = Some(error),
+        }
+    }
+    failed.map_or(Ok((sum, hosts)), Err)
+}
+
+fn unexpected(host: String, answer: Answer) -> ControlError {
+    let cause = match answer {
+        Answer::Refused { cause } => cause,
+        Answer::Runs { .. } | Answer::Done { .. } => "it answered another question".to_owned(),
+    };
+    ControlError::Answer { host, cause }
+}
+
+fn live_hosts(home: &Home) -> Result<Vec<String>, ControlError> {
+    let directory = home.run();
+    let failed = |source| DurableError::Io { action: "list", path: directory.clone(), source };
+    let mut hosts = Vec::new();
+    for entry in fs::read_dir(&directory).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name();
+        if let Some(host) = name.to_str().and_then(|name| name.strip_suffix(".lock"))
+            && is_alive(home, host)?
+        {
+            hosts.push(host.to_owned());
+        }
+    }
+    hosts.sort();
+    Ok(hosts)
+}
+
+/// Asks one host. None if it ended meanwhile.
+fn ask(home: &Home, host: &str, request: &Request) -> Result<Option<Answer>, ControlError> {
+    match exchange(&socket_path(home, host), request) {
+        Ok(line) => match canonical::from_strict(line.trim_ascii_end(), line.len()) {
+            Ok(answer) => Ok(Some(answer)),
+            Err(error) => Err(ControlError::Answer { host: host.to_owned(), cause: error.to_string() }),
+        },
+        Err(_) if !is_alive(home, host)? => Ok(None),
+        Err(source) => Err(ControlError::Silent { host: host.to_owned(), source }),
+    }
+}
+
+fn exchange(socket: &Path, request: &Request) -> std::io::Result<Vec<u8>> {
+    let mut stream = through_directory(socket, |short| UnixStream::connect(short))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let mut line = serde_json::to_vec(request)?;
+    line.push(b'\n');
+    stream.write_all(&line)?;
+    let mut answer = Vec::new();
+    BufReader::new(stream.take(ANSWER_BYTES)).read_until(b'\n', &mut answer)?;
+    Ok(answer)
+}
+
+/// Calls `with` with a path of the socket that is short enough for the kernel: the path of a socket may have at most 107 bytes, that of
+/// a home any number.
+pub(super) fn through_directory<T>(
+    socket: &Path,
+    with: impl FnOnce(&Path) -> std::io::Result<T>,
+) -> std::io::Result<T> {
+    let (Some(directory), Some(name)) = (socket.parent(), socket.file_name()) else {
+        return Err(std::io::ErrorKind::InvalidInput.into());
+    };
+    let directory = File::open(directory)?;
+    with(&PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd())).join(name))
+}

@@ -1,0 +1,142 @@
+//! Talking to running hosts: `kos ps`, `kos stop`, and telling them of a change.
+//!
+//! Each host holds a lock and listens on a socket in `run/`. The lock says that it lives, whatever became of the socket; the
+//! socket takes one JSON request per line from the home's owner and nobody else.
+//!
+//! In scope: the protocol, its two ends, and closing the runs of hosts that died. Out of scope: what the requests do (`host`).
+
+mod client;
+mod server;
+
+use std::path::PathBuf;
+
+use kos_core::clock::Timestamp;
+use kos_core::durable::{DurableError, Lock};
+use kos_core::home::Home;
+use serde::{Deserialize, Serialize};
+
+pub use client::{ControlError, RunningHost, ps, reload, stop, stop_all};
+pub(crate) use server::Server;
+
+use crate::host::Inner;
+use crate::record;
+use crate::refusal::Refusal;
+
+/// Longest request. All there are fit in a fraction of it.
+const REQUEST_BYTES: u64 = 4096;
+
+/// Longest answer: 10,000 runs of 300 bytes.
+const ANSWER_BYTES: u64 = 4 << 20;
+
+/// What is asked of a host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "kebab-case", deny_unknown_fields)]
+enum Request {
+    /// Which runs are there?
+    Ps {},
+    /// End this run, or every run of the agent with this name.
+    Stop { run: String },
+    /// End every run.
+    StopAll {},
+    /// Judge every run by what is installed now.
+    Reload {},
+}
+
+/// What a host answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "kebab-case", deny_unknown_fields)]
+enum Answer {
+    /// The runs.
+    Runs { runs: Vec<RunningAgent> },
+    /// It is done; `runs` were concerned.
+    Done { runs: usize },
+    /// The request was not understood.
+    Refused { cause: String },
+}
+
+/// A run, as its host describes it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct RunningAgent {
+    /// The run's identifier in the log.
+    pub run: String,
+    /// The agent's name.
+    pub name: String,
+    /// The agent's own identifier.
+    pub did: String,
+    /// Its component's digest.
+    pub component: String,
+    /// When the run began.
+    pub started: Timestamp,
+}
+
+fn socket_path(home: &Home, host: &str) -> PathBuf {
+    home.run().join(format!("{host}.sock"))
+}
+
+fn lock_path(home: &Home, host: &str) -> PathBuf {
+    home.run().join(format!("{host}.lock"))
+}
+
+/// Whether the host with this identifier is running. Identifiers come from the log, so anything else than ours is dead.
+fn is_alive(home: &Home, host: &str) -> Result<bool, DurableError> {
+    let is_identifier = !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let path = lock_path(home, host);
+    if !is_identifier || !path.exists() {
+        return Ok(false);
+    }
+    Ok(Lock::try_exclusive(&path)?.is_none())
+}
+
+/// Writes the exit entries that hosts which died could not write (I8).
+pub(crate) fn close_orphans(inner: &Inner) -> Result<(), Refusal> {
+    // A host whose lock cannot be looked at is taken to live: a wrong `recovered` would be worse than a late one.
+    for open in inner.log.open_runs()? {
+        if open.host != inner.id && !is_alive(&inner.home, &open.host).unwrap_or(true) {
+            inner.log.append(record::recovered(&open))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that cannot set up its home has failed")]
+
+    use kos_core::canonical;
+
+    use super::*;
+
+    fn parse(line: &str) -> Option<Request> {
+        canonical::from_strict(line.as_bytes(), 4096).ok()
+    }
+
+    #[test]
+    fn requests_are_parsed_strictly() {
+        assert_eq!(parse(r#"{"command":"ps"}"#), Some(Request::Ps {}));
+        assert_eq!(parse(r#"{"command":"stop","run":"x"}"#), Some(Request::Stop { run: "x".into() }));
+        for line in [
+            "",
+            "null",
+            r#"{"command":"stop"}"#,
+            r#"{"command":"ps","extra":1}"#,
+            r#"{"command":"ps","command":"stop-all"}"#,
+            r#"{"command":"launch"}"#,
+            r#"{"command":"ps"} {"command":"stop-all"}"#,
+        ] {
+            assert_eq!(parse(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_host_lives_as_long_as_it_holds_its_lock() {
+        let directory = tempfile::tempdir().unwrap();
+        let home = Home::create(directory.path().join("home")).unwrap();
+        assert!(!is_alive(&home, "0a").unwrap());
+        let lock = Lock::try_exclusive(&lock_path(&home, "0a")).unwrap();
+        assert!(is_alive(&home, "0a").unwrap());
+        drop(lock);
+        assert!(!is_alive(&home, "0a").unwrap());
+        assert!(!is_alive(&home, "../../etc/passwd").unwrap());
+    }
+}

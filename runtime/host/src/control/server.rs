@@ -1,0 +1,116 @@
+//! The host's end: one thread, one request at a time, each with a time limit, from the home's owner only.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use kos_core::canonical;
+use kos_core::durable::Lock;
+
+use super::{Answer, REQUEST_BYTES, Request, RunningAgent, lock_path, socket_path};
+use crate::host::{ActiveRun, Inner};
+use crate::refusal::Refusal;
+
+/// How long a client may take to say what it wants: it is a program on the same machine.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The listening socket and the lock of one host. Both go with it.
+pub(crate) struct Server {
+    socket: PathBuf,
+    lock: PathBuf,
+    _held: Lock,
+}
+
+impl Server {
+    pub(crate) fn start(inner: &Arc<Inner>) -> Result<Self, Refusal> {
+        let system = |error: std::io::Error| Refusal::System { cause: format!("no control socket: {error}") };
+        let lock = lock_path(&inner.home, &inner.id);
+        let held = Lock::exclusive(&lock)?;
+        let socket = socket_path(&inner.home, &inner.id);
+        let listener = bind(&socket).map_err(system)?;
+        let host = Arc::downgrade(inner);
+        std::thread::Builder::new().name("kos-control".into()).spawn(move || serve(&listener, &host)).map_err(system)?;
+        Ok(Self { socket, lock, _held: held })
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Wakes the thread, which then sees that the host is gone.
+        drop(UnixStream::connect(&self.socket));
+        drop(fs::remove_file(&self.socket));
+        drop(fs::remove_file(&self.lock));
+    }
+}
+
+/// Binds through `/proc/self/fd`, as the path of a socket may have at most 107 bytes and that of a home any number.
+fn bind(socket: &std::path::Path) -> std::io::Result<UnixListener> {
+    super::client::through_directory(socket, |short| UnixListener::bind(short))
+}
+
+fn serve(listener: &UnixListener, host: &Weak<Inner>) {
+    for stream in listener.incoming() {
+        let Some(inner) = host.upgrade() else { return };
+        match stream {
+            Ok(stream) => {
+                if let Err(error) = converse(&inner, &stream) {
+                    tracing::debug!(%error, "a control connection ended early");
+                }
+            }
+            // Out of descriptors, say: the same again at once would only burn the processor.
+            Err(_) => std::thread::sleep(Duration::from_millis(50)),
+        }
+    }
+}
+
+fn converse(inner: &Inner, stream: &UnixStream) -> std::io::Result<()> {
+    let peer = rustix::net::sockopt::socket_peercred(stream)?;
+    if peer.uid != rustix::process::geteuid() {
+        return Ok(());
+    }
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let mut line = Vec::new();
+    BufReader::new(stream.take(REQUEST_BYTES)).read_until(b'\n', &mut line)?;
+    let answer = match canonical::from_strict(line.trim_ascii_end(), line.len()) {
+        Ok(request) => answer(inner, &request),
+        Err(error) => Answer::Refused { cause: error.to_string() },
+    };
+    let mut stream = stream;
+    let mut answer = serde_json::to_vec(&answer)?;
+    answer.push(b'\n');
+    stream.write_all(&answer)
+}
+
+fn answer(inner: &Inner, request: &Request) -> Answer {
+    match request {
+        Request::Ps {} => {
+            Answer::Runs { runs: inner.runs().iter().map(|(run, active)| describe(run, active)).collect() }
+        }
+        Request::Stop { run } => stop(inner, |id, active| id == run || active.name == *run),
+        Request::StopAll {} => stop(inner, |_, _| true),
+        Request::Reload {} => {
+            inner.reload();
+            Answer::Done { runs: inner.runs().len() }
+        }
+    }
+}
+
+fn stop(inner: &Inner, is_meant: impl Fn(&str, &ActiveRun) -> bool) -> Answer {
+    let runs = inner.runs();
+    let meant = runs.iter().filter(|(id, active)| is_meant(id, active));
+    Answer::Done { runs: meant.inspect(|(_, active)| active.stopper.stop()).count() }
+}
+
+fn describe(run: &str, active: &ActiveRun) -> RunningAgent {
+    RunningAgent {
+        run: run.to_owned(),
+        name: active.name.clone(),
+        did: active.powers.description.did.clone(),
+        component: active.component.digest().to_string(),
+        started: active.started,
+    }
+}

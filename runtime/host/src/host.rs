@@ -1,0 +1,333 @@
+//! The host: what all runs of one process share.
+//!
+//! In scope: opening and closing, the table of runs, and making a change of trust or grants reach them. Out of scope: each step of a
+//! launch, which has a module of its own.
+//!
+//! Keeps I4: after [`Host::reload`] the next call of every run is judged by what is in force now.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use kos_core::clock::{Clock, Timestamp};
+use kos_core::crypto;
+use kos_core::custody::{Custodian, KeyHandle, KeyName, KeyRole};
+use kos_core::home::{Home, HostConfig};
+use kos_core::id::{AgentRef, Name};
+use kos_core::log::Log;
+use kos_core::manifest::{UnverifiedComponent, VerifiedComponent};
+use kos_core::permission::{Effective, UseLedger, VerifiedPermissions};
+use kos_core::trust::VerifiedTrust;
+use tokio::runtime::Runtime;
+use tokio::sync::Semaphore;
+use wasmtime::Engine;
+
+use crate::agent::Powers;
+use crate::cache::Cache;
+use crate::compile::{Compiler, Progress};
+use crate::control;
+use crate::engine::{self, Capacity};
+use crate::epoch::Ticker;
+use crate::launch::{LaunchRequest, Run, RunOptions};
+use crate::load::{Linked, Loaded, still_trusted};
+use crate::output::Writer;
+use crate::record;
+use crate::refusal::Refusal;
+use crate::run::Stopper;
+
+/// The name of the host's own key.
+const HOST_KEY: &str = "default";
+
+/// What a host is made of. All but the first five have sensible values from [`HostOptions::new`].
+pub struct HostOptions {
+    /// The state directory.
+    pub home: Home,
+    /// Its configuration.
+    pub config: HostConfig,
+    /// Its keys.
+    pub custodian: Arc<dyn Custodian>,
+    /// Its log.
+    pub log: Arc<Log>,
+    /// The present.
+    pub clock: Arc<dyn Clock>,
+    /// How many agents may run at once.
+    pub capacity: Capacity,
+    /// The environment that conditions of grants may ask for.
+    pub environment: Option<Name>,
+    /// Called about once a second while a component is being compiled.
+    pub progress: Option<Progress>,
+    /// The program that compiles; the running one where none is named.
+    pub compiler: Option<PathBuf>,
+}
+
+impl HostOptions {
+    /// One agent at a time, no environment, no progress.
+    #[must_use]
+    pub fn new(
+        home: Home,
+        config: HostConfig,
+        custodian: Arc<dyn Custodian>,
+        log: Arc<Log>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            home,
+            config,
+            custodian,
+            log,
+            clock,
+            capacity: Capacity::ONE,
+            environment: None,
+            progress: None,
+            compiler: None,
+        }
+    }
+}
+
+/// A running host.
+pub struct Host {
+    inner: Arc<Inner>,
+    _control: control::Server,
+}
+
+impl Host {
+    /// Opens a host on a home, and its control socket.
+    ///
+    /// # Errors
+    /// [`Refusal`] when the keys, the engine or the socket cannot be had.
+    pub fn open(options: HostOptions) -> Result<Self, Refusal> {
+        let compiler = options.compiler.clone().map_or_else(Compiler::this_program, Compiler::program);
+        Self::with_compiler(options, compiler)
+    }
+
+    pub(crate) fn with_compiler(options: HostOptions, compiler: Compiler) -> Result<Self, Refusal> {
+        let inner = Arc::new(Inner::new(options, compiler)?);
+        let control = control::Server::start(&inner)?;
+        control::close_orphans(&inner)?;
+        Ok(Self { inner, _control: control })
+    }
+
+    /// The host's identifier, under which its runs stand in the log.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.inner.id
+    }
+
+    /// Launches an agent. A refusal by policy is logged.
+    ///
+    /// # Errors
+    /// [`Refusal`]: nothing of the agent has run.
+    pub fn launch(&self, request: LaunchRequest) -> Result<Run, Refusal> {
+        let loaded = self.load(&request.shown, request.component)?;
+        self.start(&loaded, request.options)
+    }
+
+    /// Makes a component ready to be launched any number of times. A refusal by policy is logged.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub fn load(&self, shown: &str, component: UnverifiedComponent) -> Result<Loaded, Refusal> {
+        let digest = component.digest();
+        self.inner.load(shown, component).map_err(|refusal| self.inner.logged(refusal, shown, Some(digest)))
+    }
+
+    /// Begins a run of a loaded component. What is in force now counts, also if it changed since it was loaded.
+    ///
+    /// # Errors
+    /// [`Refusal`]: nothing of the agent has run.
+    pub fn start(&self, loaded: &Loaded, options: RunOptions) -> Result<Run, Refusal> {
+        let started = if loaded.generation == self.inner.generation() {
+            self.inner.start(loaded, options)
+        } else {
+            self.inner.judged_again(loaded).and_then(|loaded| self.inner.start(&loaded, options))
+        };
+        started.map_err(|refusal| self.inner.logged(refusal, &loaded.shown, Some(loaded.digest())))
+    }
+
+    /// Makes every run be judged by the trust store and the grants that are installed now, from its next call on. Runs of what is
+    /// no longer trusted end.
+    pub fn reload(&self) {
+        self.inner.reload();
+    }
+
+    /// Ends every run.
+    pub fn stop_all(&self) {
+        self.inner.runs().values().for_each(|run| run.stopper.stop());
+    }
+}
+
+impl std::fmt::Debug for Host {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Host {}", self.inner.id)
+    }
+}
+
+/// What the parts of a host share.
+pub(crate) struct Inner {
+    pub(crate) id: String,
+    pub(crate) home: Home,
+    pub(crate) config: HostConfig,
+    pub(crate) custodian: Arc<dyn Custodian>,
+    pub(crate) host_key: KeyHandle,
+    pub(crate) log: Arc<Log>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) environment: Option<Name>,
+    pub(crate) progress: Option<Progress>,
+    pub(crate) capacity: Capacity,
+    pub(crate) places: Arc<Semaphore>,
+    pub(crate) engine: Engine,
+    pub(crate) ticker: Ticker,
+    pub(crate) cache: Cache,
+    pub(crate) compiler: Compiler,
+    pub(crate) linked: Linked,
+    pub(crate) writer: Writer,
+    pub(crate) runtime: Runtime,
+    runs: Mutex<BTreeMap<String, ActiveRun>>,
+    uses: Mutex<HashMap<AgentRef, Arc<UseLedger>>>,
+    generation: AtomicU64,
+}
+
+/// A run that has not ended.
+pub(crate) struct ActiveRun {
+    pub(crate) name: String,
+    pub(crate) component: Arc<VerifiedComponent>,
+    pub(crate) powers: Arc<Powers>,
+    pub(crate) stopper: Stopper,
+    pub(crate) started: Timestamp,
+}
+
+/// A place in the table of runs, given back when dropped.
+pub(crate) struct Registered {
+    inner: Arc<Inner>,
+    run: String,
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        self.inner.runs().remove(&self.run);
+    }
+}
+
+impl Inner {
+    fn new(options: HostOptions, compiler: Compiler) -> Result<Self, Refusal> {
+        let engine = engine::for_running(options.capacity)
+            .map_err(|error| Refusal::System { cause: format!("{error:#}") })?;
+        let system = |error: std::io::Error| Refusal::System { cause: error.to_string() };
+        let host_name = HOST_KEY.parse().map_err(|_| Refusal::System { cause: "no host key".into() })?;
+        let host_key = KeyHandle::new(Arc::clone(&options.custodian), KeyName::new(KeyRole::Host, host_name))?;
+        Ok(Self {
+            id: identifier()?,
+            cache: Cache::new(options.home.cache(), engine.clone()),
+            ticker: Ticker::new(engine.clone()),
+            places: Arc::new(Semaphore::new(options.capacity.agents() as usize)),
+            writer: Writer::start().map_err(system)?,
+            runtime: runtime(options.capacity).map_err(system)?,
+            linked: Linked::default(),
+            runs: Mutex::default(),
+            uses: Mutex::default(),
+            generation: AtomicU64::new(0),
+            home: options.home,
+            config: options.config,
+            custodian: options.custodian,
+            log: options.log,
+            clock: options.clock,
+            environment: options.environment,
+            progress: options.progress,
+            capacity: options.capacity,
+            host_key,
+            engine,
+            compiler,
+        })
+    }
+
+    /// Grows with each reload.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn runs(&self) -> MutexGuard<'_, BTreeMap<String, ActiveRun>> {
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn register(self: &Arc<Self>, run: String, active: ActiveRun) -> Registered {
+        self.runs().insert(run.clone(), active);
+        Registered { inner: Arc::clone(self), run }
+    }
+
+    /// The counts of uses of an agent, which all its runs share.
+    pub(crate) fn uses(&self, component: &VerifiedComponent) -> Arc<UseLedger> {
+        let mut uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(uses.entry(component.agent()).or_insert_with(|| Arc::new(UseLedger::new())))
+    }
+
+    /// Notes a refusal by policy in the log. It is refused either way.
+    fn logged(&self, refusal: Refusal, shown: &str, digest: Option<kos_core::id::Digest>) -> Refusal {
+        if refusal.is_policy()
+            && let Err(error) = self.log.append(record::refused(&self.id, shown, digest, &refusal))
+        {
+            tracing::error!(%error, "a refused launch could not be logged");
+        }
+        refusal
+    }
+
+    /// The same component under what is in force now.
+    fn judged_again(&self, loaded: &Loaded) -> Result<Loaded, Refusal> {
+        let now = self.clock.now();
+        let generation = self.generation();
+        let trust = VerifiedTrust::load(&self.home, &self.config, now)?;
+        still_trusted(&loaded.component, &trust, now)?;
+        let (permissions, effective) = self.permissions(&loaded.component, &trust, now)?;
+        Ok(Loaded { permissions: Arc::new(permissions), effective, generation, ..loaded.clone() })
+    }
+
+    /// Judges every run again. What cannot be judged may do nothing more.
+    pub(crate) fn reload(&self) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
+        let now = self.clock.now();
+        let trust = VerifiedTrust::load(&self.home, &self.config, now);
+        for (run, active) in self.runs().iter() {
+            let judged = match &trust {
+                Ok(trust) => self.effective_now(&active.component, trust, now),
+                Err(error) => Err(error.to_string()),
+            };
+            let replaced = judged.and_then(|effective| {
+                active.powers.gate.replace(effective).map_err(|error| error.to_string())
+            });
+            if let Err(cause) = replaced {
+                tracing::warn!(run, cause, "a run is not trusted any more and ends");
+                active.powers.gate.revoke_all();
+                active.stopper.stop();
+            }
+        }
+    }
+
+    fn effective_now(
+        &self,
+        component: &VerifiedComponent,
+        trust: &VerifiedTrust,
+        now: Timestamp,
+    ) -> Result<Effective, String> {
+        still_trusted(component, trust, now).map_err(|refusal| refusal.to_string())?;
+        let permissions = VerifiedPermissions::load(&self.home, &self.config, component, now)
+            .map_err(|error| error.to_string())?;
+        Ok(Effective::compute(component, &permissions, trust))
+    }
+}
+
+/// A run's or host's identifier.
+pub(crate) fn identifier() -> Result<String, Refusal> {
+    let bytes: [u8; 16] =
+        crypto::random().map_err(|error| Refusal::System { cause: error.to_string() })?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// As many worker threads as there are processors, and no more than there can be agents.
+fn runtime(capacity: Capacity) -> std::io::Result<Runtime> {
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(processors.min(capacity.agents() as usize))
+        .thread_name("kos-agent")
+        .enable_all()
+        .build()
+}

@@ -1,0 +1,301 @@
+//! Making a component ready to run: judged, compiled, linked.
+//!
+//! In scope: everything that is the same for all runs of one component under one set of grants. Out of scope: what belongs to
+//! one run (`launch`).
+//!
+//! Keeps I1 (the bytes that were verified are the bytes that are compiled) and I2 (what is not granted is not linked).
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use kos_core::clock::Timestamp;
+use kos_core::custody::agents::{self, Rollback, Sighting};
+use kos_core::custody::{Answer, KeyHandle, KeyName, MacPurpose, Request};
+use kos_core::durable;
+use kos_core::envelope::ENVELOPE_MAX;
+use kos_core::id::Digest;
+use kos_core::manifest::{self, FILE_MAX, UnverifiedComponent, VerifiedComponent};
+use kos_core::permission::{Effective, UseLedger, VerifiedPermissions};
+use kos_core::trust::VerifiedTrust;
+use wasmtime::component::{Component, Linker};
+use wasmtime_wasi::p2::bindings::CommandPre;
+
+use crate::agent::{Agent, Description};
+use crate::cache::{CacheError, Cached};
+use crate::capability::Interface;
+use crate::host::Inner;
+use crate::interfaces::Imports;
+use crate::record;
+use crate::refusal::Refusal;
+use crate::text;
+use crate::wasi;
+
+/// What a detached signature's file name adds to the component's.
+const DETACHED_SUFFIX: &str = ".signature";
+
+/// Most components that a host keeps linked. More are linked again when they are launched.
+const LINKED: usize = 256;
+
+/// Longest part of wasmtime's complaint that is shown.
+const COMPLAINT_BYTES: usize = 512;
+
+/// Reads a component file once, with the signature beside it where it has none inside.
+///
+/// # Errors
+/// [`Refusal`] when there is no such file, or it is no component.
+pub fn read_component(path: &Path) -> Result<UnverifiedComponent, Refusal> {
+    let bytes = durable::read_capped(path, FILE_MAX).map_err(|error| {
+        if error.is_not_found() { Refusal::NotFound { path: path.to_owned() } } else { error.into() }
+    })?;
+    let component = UnverifiedComponent::read(bytes, None).map_err(manifest::Refusal::from)?;
+    if component.is_signed() {
+        return Ok(component);
+    }
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(DETACHED_SUFFIX);
+    match durable::read_capped(Path::new(&beside), ENVELOPE_MAX as u64) {
+        Ok(signature) => {
+            let bytes = component.component_bytes().to_vec();
+            Ok(UnverifiedComponent::read(bytes, Some(&signature)).map_err(manifest::Refusal::from)?)
+        }
+        Err(error) if error.is_not_found() => Ok(component),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A component that may run here, ready to be launched any number of times.
+#[derive(Clone)]
+pub struct Loaded {
+    pub(crate) shown: Arc<str>,
+    pub(crate) component: Arc<VerifiedComponent>,
+    pub(crate) permissions: Arc<VerifiedPermissions>,
+    pub(crate) effective: Effective,
+    pub(crate) description: Arc<Description>,
+    pub(crate) key: Arc<KeyHandle>,
+    pub(crate) command: CommandPre<Agent>,
+    pub(crate) cached: Cached,
+    pub(crate) uses: Arc<UseLedger>,
+    pub(crate) generation: u64,
+}
+
+impl Loaded {
+    /// The agent's own identifier.
+    #[must_use]
+    pub fn did(&self) -> &str {
+        &self.description.did
+    }
+
+    /// The name its author gave it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.description.name
+    }
+
+    /// The component's digest.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        self.component.digest()
+    }
+
+    /// Whether its compiled form came from the cache.
+    #[must_use]
+    pub fn cached(&self) -> Cached {
+        self.cached
+    }
+}
+
+impl std::fmt::Debug for Loaded {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Loaded {} {}", self.name(), self.digest())
+    }
+}
+
+impl Inner {
+    /// Judges a component and makes it ready, in the order of the design: signature, grants, identity, imports, artifact.
+    pub(crate) fn load(&self, shown: &str, component: UnverifiedComponent) -> Result<Loaded, Refusal> {
+        let now = self.clock.now();
+        let generation = self.generation();
+        let trust = VerifiedTrust::load(&self.home, &self.config, now)?;
+        let component = component.verify(&trust, now)?;
+        let (permissions, effective) = self.permissions(&component, &trust, now)?;
+        let description = self.identify(&component, &effective, now)?;
+        let imports = check_imports(&component, &effective, shown, now)?;
+        let key = KeyHandle::new(Arc::clone(&self.custodian), KeyName::of_agent(&component.agent()))?;
+        let (cached, command) = self.command(&component, &imports.interfaces)?;
+        Ok(Loaded {
+            shown: shown.into(),
+            uses: self.uses(&component),
+            component: Arc::new(component),
+            permissions: Arc::new(permissions),
+            effective,
+            description: Arc::new(description),
+            key: Arc::new(key),
+            command,
+            cached,
+            generation,
+        })
+    }
+
+    /// The grants in force for a component, and what they come to.
+    pub(crate) fn permissions(
+        &self,
+        component: &VerifiedComponent,
+        trust: &VerifiedTrust,
+        now: Timestamp,
+    ) -> Result<(VerifiedPermissions, Effective), Refusal> {
+        let permissions = VerifiedPermissions::load(&self.home, &self.config, component, now)?;
+        let effective = Effective::compute(component, &permissions, trust);
+        effective.check_launch(now)?;
+        Ok((permissions, effective))
+    }
+
+    /// Registers the agent at its first launch; refuses code older than what has run.
+    fn identify(
+        &self,
+        component: &VerifiedComponent,
+        effective: &Effective,
+        now: Timestamp,
+    ) -> Result<Description, Refusal> {
+        let manifest = component.manifest();
+        let declared: Vec<String> =
+            manifest.capabilities.iter().map(|declared| declared.capability.to_string()).collect();
+        let agent = component.agent();
+        let rollback = if effective.allows_rollback(now) { Rollback::Allowed } else { Rollback::Refused };
+        let sighting = Sighting {
+            agent: &agent,
+            capabilities: &declared,
+            level: component.level(),
+            version: &manifest.version,
+            rollback,
+            now,
+        };
+        let record = agents::register_or_load(&self.home, &*self.custodian, &self.host_key, &sighting)?;
+        Ok(Description::of(&record, component))
+    }
+
+    /// The component linked with exactly these interfaces, from memory, from the cache, or compiled now.
+    fn command(
+        &self,
+        component: &VerifiedComponent,
+        interfaces: &BTreeSet<Interface>,
+    ) -> Result<(Cached, CommandPre<Agent>), Refusal> {
+        let digest = component.digest();
+        if let Some(command) = self.linked.commands().get(&digest) {
+            return Ok((Cached::Loaded, command.clone()));
+        }
+        let (cached, compiled) = self.artifact(component)?;
+        let linker = self.linked.linker(&self.engine, interfaces).map_err(link_refusal)?;
+        let instance = linker.instantiate_pre(&compiled).map_err(link_refusal)?;
+        let command = CommandPre::new(instance).map_err(|_| Refusal::NoMain)?;
+        let mut commands = self.linked.commands();
+        if commands.len() >= LINKED {
+            commands.clear();
+        }
+        commands.insert(digest, command.clone());
+        Ok((cached, command))
+    }
+
+    fn artifact(&self, component: &VerifiedComponent) -> Result<(Cached, Component), Refusal> {
+        let digest = component.digest();
+        let mac = |message: &[u8]| self.mac(message);
+        let (cached, found) = self.cache.load(&digest, &mac);
+        if let Some(found) = found {
+            return Ok((cached, found));
+        }
+        if cached == Cached::Altered {
+            self.log.append(record::altered_artifact(&self.id, &digest))?;
+        }
+        let artifact = self.compiler.compile(component.bytes(), self.progress.as_ref())?;
+        if let Err(error) = self.cache.store(&digest, &artifact, &mac) {
+            tracing::warn!(%error, "the compiled component could not be kept; the next launch compiles it again");
+        }
+        let compiled = self.cache.component(&artifact).map_err(link_refusal)?;
+        Ok((cached, compiled))
+    }
+
+    fn mac(&self, message: &[u8]) -> Result<[u8; 32], CacheError> {
+        let request = Request::Mac { purpose: MacPurpose::Artifact, message: message.to_vec() };
+        match self.custodian.ask(request) {
+            Ok(Answer::Mac { tag }) => Ok(tag),
+            Ok(_) | Err(_) => Err(CacheError::Keys),
+        }
+    }
+}
+
+fn link_refusal(error: wasmtime::Error) -> Refusal {
+    Refusal::Link { cause: text::one_line(&format!("{error:#}"), COMPLAINT_BYTES) }
+}
+
+/// Every import is one that this host has, and every interface of the contract has a capability that may be used.
+fn check_imports(
+    component: &VerifiedComponent,
+    effective: &Effective,
+    shown: &str,
+    now: Timestamp,
+) -> Result<Imports, Refusal> {
+    let names = manifest::imports(component.bytes()).map_err(manifest::Refusal::from)?;
+    let imports = Imports::of(names);
+    if !imports.unknown.is_empty() {
+        let names = imports.unknown.iter().map(|name| text::one_line(name, COMPLAINT_BYTES)).collect();
+        return Err(Refusal::UnknownImport { names });
+    }
+    let missing = effective.missing(&imports.names(), shown, now);
+    if missing.is_empty() { Ok(imports) } else { Err(Refusal::Missing { missing }) }
+}
+
+/// What is linked already: a linker for each set of interfaces, and a command for each component.
+#[derive(Default)]
+pub(crate) struct Linked {
+    linkers: Mutex<HashMap<BTreeSet<Interface>, Arc<Linker<Agent>>>>,
+    commands: Mutex<HashMap<Digest, CommandPre<Agent>>>,
+}
+
+impl Linked {
+    fn commands(&self) -> std::sync::MutexGuard<'_, HashMap<Digest, CommandPre<Agent>>> {
+        self.commands.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn linker(
+        &self,
+        engine: &wasmtime::Engine,
+        interfaces: &BTreeSet<Interface>,
+    ) -> wasmtime::Result<Arc<Linker<Agent>>> {
+        let mut linkers = self.linkers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(linker) = linkers.get(interfaces) {
+            return Ok(Arc::clone(linker));
+        }
+        let mut linker = Linker::new(engine);
+        wasi::add_to_linker(&mut linker)?;
+        for interface in interfaces {
+            interface.add_to(&mut linker)?;
+        }
+        let linker = Arc::new(linker);
+        linkers.insert(interfaces.clone(), Arc::clone(&linker));
+        Ok(linker)
+    }
+}
+
+/// Whether a component that was verified earlier would be accepted by the trust store as it is now.
+pub(crate) fn still_trusted(
+    component: &VerifiedComponent,
+    trust: &VerifiedTrust,
+    now: Timestamp,
+) -> Result<(), manifest::Refusal> {
+    let digest = component.digest();
+    if let Some(revocation) = trust.component_revocation(&digest) {
+        return Err(manifest::Refusal::ComponentRevoked { component: digest, revocation: revocation.clone() });
+    }
+    for key in component.signers() {
+        if let Some(revocation) = trust.key_revocation(key) {
+            return Err(manifest::Refusal::KeyRevoked { key: *key, revocation: revocation.clone() });
+        }
+    }
+    if trust.level_of(&component.manifest().author).is_none_or(|level| level < component.level()) {
+        return Err(manifest::Refusal::UntrustedSigners { signers: component.signers().to_vec() });
+    }
+    match component.manifest().expires {
+        Some(at) if at <= now => Err(manifest::Refusal::Expired { expires: at, now }),
+        Some(_) | None => Ok(()),
+    }
+}

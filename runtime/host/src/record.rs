@@ -1,0 +1,125 @@
+//! The host's entries about launches and runs.
+//!
+//! In scope: which facts stand in which entry. Out of scope: when they are written (`launch`, `run`).
+
+use kos_core::id::Digest;
+use kos_core::log::{Event, EventType, OpenRun, PartyType};
+use kos_core::manifest::VerifiedComponent;
+use kos_core::permission::{DenialCount, DenialLedger, Denied, Limits, VerifiedPermissions};
+use serde_json::json;
+
+use crate::cache::Cached;
+use crate::outcome::Outcome;
+use crate::refusal::Refusal;
+use crate::run::Usage;
+
+/// Whose run it is, for every entry about it.
+#[derive(Clone, Debug)]
+pub(crate) struct Subject {
+    pub(crate) run: String,
+    pub(crate) host: String,
+    pub(crate) did: String,
+    pub(crate) agent: String,
+    pub(crate) digest: Digest,
+}
+
+impl Subject {
+    fn event(&self, event_type: EventType) -> Event {
+        Event::new(event_type, PartyType::Agent, &*self.did)
+            .with("run", &*self.run)
+            .with("host", &*self.host)
+            .with("agent", &*self.agent)
+    }
+
+    /// A run begins. Durable before its first instruction (I5).
+    pub(crate) fn launch(
+        &self,
+        component: &VerifiedComponent,
+        permissions: &VerifiedPermissions,
+        limits: &Limits,
+        cached: Cached,
+    ) -> Event {
+        let grants: Vec<String> = permissions.grants().iter().map(|grant| grant.id().to_string()).collect();
+        let signers: Vec<String> = component.signers().iter().map(ToString::to_string).collect();
+        self.event(EventType::AgentLaunch)
+            .on("component", self.digest.to_string())
+            .with("version", component.manifest().version.to_string())
+            .with("level", component.level().to_string())
+            .with("signers", signers)
+            .with("grants", grants)
+            .with("limits", json!(limits))
+            .with("artifact", cached.name())
+    }
+
+    /// A run ended.
+    pub(crate) fn exit(&self, outcome: &Outcome, usage: &Usage, denials: &DenialLedger) -> Event {
+        let (kinds, others) = denials.counts_so_far();
+        let mut event = self
+            .event(EventType::AgentExit)
+            .on("component", self.digest.to_string())
+            .with("outcome", outcome.name())
+            .with("status", outcome.exit_status())
+            .with("usage", json!(usage));
+        if let Outcome::Trap { message } = outcome {
+            event = event.with("trap", &**message);
+        }
+        if !kinds.is_empty() {
+            event = event.with("denials", counted(&kinds)).with("otherDenials", others);
+        }
+        event
+    }
+
+    /// A call was denied, for the first time for this capability and reason.
+    pub(crate) fn denied(&self, denied: &Denied) -> Event {
+        self.event(EventType::PermissionDenied)
+            .on("capability", denied.capability.to_string())
+            .with("scope", &*denied.scope)
+            .with("reason", denied.reason.name())
+            .with("explanation", denied.reason.to_string())
+    }
+
+    /// The agent's own remark.
+    pub(crate) fn note(&self, topic: &str, text: &str) -> Event {
+        self.event(EventType::SystemModification).on("note", topic).with("text", text)
+    }
+}
+
+/// A run whose host died before it could write its exit.
+pub(crate) fn recovered(open: &OpenRun) -> Event {
+    Event::new(EventType::AgentExit, PartyType::Agent, &*open.agent)
+        .with("run", &*open.run)
+        .with("host", &*open.host)
+        .with("outcome", "recovered")
+}
+
+fn counted(kinds: &[DenialCount]) -> serde_json::Value {
+    kinds
+        .iter()
+        .map(|kind| {
+            json!({
+                "capability": kind.capability.to_string(),
+                "reason": kind.reason.name(),
+                "scope": kind.scope,
+                "count": kind.count,
+            })
+        })
+        .collect()
+}
+
+/// A launch was refused.
+pub(crate) fn refused(host: &str, shown: &str, digest: Option<Digest>, refusal: &Refusal) -> Event {
+    let target = digest.map_or_else(|| shown.to_owned(), |digest| digest.to_string());
+    Event::new(EventType::PermissionDenied, PartyType::System, host)
+        .on("component", target)
+        .with("launch", shown)
+        .with("reason", refusal.name())
+        .with("explanation", refusal.to_string())
+}
+
+/// Someone else wrote into the cache of compiled artifacts.
+pub(crate) fn altered_artifact(host: &str, digest: &Digest) -> Event {
+    Event::new(EventType::Alert, PartyType::System, host)
+        .on("component", digest.to_string())
+        .with("reason", "altered-artifact")
+        .with("explanation", "a compiled artifact in the cache is not the host's own; it was not loaded")
+}

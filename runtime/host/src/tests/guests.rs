@@ -1,0 +1,111 @@
+//! Agents as text: the smallest that do one thing.
+
+/// An agent whose `main` is `body`, which leaves 0 for success and 1 for failure.
+pub(super) fn main(body: &str) -> String {
+    module("", body)
+}
+
+/// The same, with more definitions in its module.
+pub(super) fn module(definitions: &str, body: &str) -> String {
+    format!(
+        r#"(component
+            (core module $m {definitions} (func (export "run") (result i32) {body}))
+            (core instance $i (instantiate $m))
+            (func $run (result (result)) (canon lift (core func $i "run")))
+            (instance $command (export "run" (func $run)))
+            (export "wasi:cli/run@0.2.6" (instance $command)))"#
+    )
+}
+
+pub(super) const SUCCEEDS: &str = "(i32.const 0)";
+pub(super) const FAILS: &str = "(i32.const 1)";
+pub(super) const LOOPS: &str = "(loop (br 0)) (i32.const 0)";
+
+/// An agent that uses the contract. `body` calls `$hash`, `$sign` and `$note` with their lowered signatures. Its memory has
+/// 64 `a` at 0, the context `receipt` at 100, the topic `news` at 120, and a free place for results at 200.
+pub(super) fn contract(body: &str) -> String {
+    format!(
+        r#"(component
+            (import "kos:agent/types@0.1.0" (instance $types
+                (type $variant (variant (case "denied") (case "invalid" string) (case "limited") (case "unavailable")))
+                (export "error" (type (eq $variant)))))
+            (alias export $types "error" (type $error))
+            (import "kos:agent/crypto@0.1.0" (instance $crypto
+                (alias outer 1 $error (type $outer))
+                (export "error" (type $e (eq $outer)))
+                (type $enum (enum "sha512" "blake3"))
+                (export "algorithm" (type $algorithm (eq $enum)))
+                (export "hasher" (type $hasher (sub resource)))
+                (export "hash" (func (param "algorithm" $algorithm) (param "data" (list u8))
+                    (result (result (list u8) (error $e)))))
+                (export "[static]hasher.open" (func (param "algorithm" $algorithm)
+                    (result (result (own $hasher) (error $e)))))
+                (export "sign" (func (param "context" string) (param "message" (list u8))
+                    (result (result (list u8) (error $e)))))))
+            (import "kos:agent/audit@0.1.0" (instance $audit
+                (alias outer 1 $error (type $outer))
+                (export "error" (type $e (eq $outer)))
+                (export "note" (func (param "topic" string) (param "text" string) (result (result (error $e)))))))
+            (core module $libc
+                (memory (export "memory") 1 4)
+                (data (i32.const 0) "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa")
+                (data (i32.const 100) "receipt")
+                (data (i32.const 120) "news")
+                (global $next (mut i32) (i32.const 1024))
+                (func (export "realloc") (param i32 i32 i32 i32) (result i32)
+                    (local $at i32)
+                    (local.set $at (global.get $next))
+                    (global.set $next (i32.add (global.get $next) (local.get 3)))
+                    (if (i32.gt_u (global.get $next) (i32.const 60000)) (then (global.set $next (i32.const 1024))))
+                    (local.get $at)))
+            (core instance $libc (instantiate $libc))
+            (core func $hash (canon lower (func $crypto "hash")
+                (memory (core memory $libc "memory")) (realloc (core func $libc "realloc"))))
+            (core func $open (canon lower (func $crypto "[static]hasher.open")
+                (memory (core memory $libc "memory")) (realloc (core func $libc "realloc"))))
+            (core func $sign (canon lower (func $crypto "sign")
+                (memory (core memory $libc "memory")) (realloc (core func $libc "realloc"))))
+            (core func $note (canon lower (func $audit "note")
+                (memory (core memory $libc "memory")) (realloc (core func $libc "realloc"))))
+            (core module $m
+                (import "libc" "memory" (memory 1))
+                (import "kos" "hash" (func $hash (param i32 i32 i32 i32)))
+                (import "kos" "open" (func $open (param i32 i32)))
+                (import "kos" "sign" (func $sign (param i32 i32 i32 i32 i32)))
+                (import "kos" "note" (func $note (param i32 i32 i32 i32 i32)))
+                (func (export "run") (result i32) (local $i i32) {body}))
+            (core instance $i (instantiate $m
+                (with "libc" (instance $libc))
+                (with "kos" (instance
+                    (export "hash" (func $hash)) (export "open" (func $open))
+                    (export "sign" (func $sign)) (export "note" (func $note))))))
+            (func $run (result (result)) (canon lift (core func $i "run")))
+            (instance $command (export "run" (func $run)))
+            (export "wasi:cli/run@0.2.6" (instance $command)))"#
+    )
+}
+
+/// The answer at 200: 0 for success, else 1 and, at 204, which error.
+pub(super) const IS_ERROR: &str = "(i32.load8_u (i32.const 200))";
+
+/// Fails unless the answer at 200 is the error number `case` (0 denied, 1 invalid, 2 limited, 3 unavailable).
+pub(super) fn expects_error(case: u8) -> String {
+    format!(
+        "(i32.eqz (i32.and (i32.load8_u (i32.const 200)) (i32.eq (i32.load8_u (i32.const 204)) (i32.const {case}))))"
+    )
+}
+
+/// `body`, this many times.
+pub(super) fn repeat(times: u32, body: &str) -> String {
+    format!(
+        "(loop $again {body} (local.set $i (i32.add (local.get $i) (i32.const 1))) \
+         (br_if $again (i32.lt_u (local.get $i) (i32.const {times}))))"
+    )
+}
+
+pub(super) const HASH: &str = "(call $hash (i32.const 1) (i32.const 0) (i32.const 64) (i32.const 200))";
+pub(super) const SIGN: &str =
+    "(call $sign (i32.const 100) (i32.const 7) (i32.const 0) (i32.const 64) (i32.const 200))";
+pub(super) const NOTE: &str =
+    "(call $note (i32.const 120) (i32.const 4) (i32.const 0) (i32.const 64) (i32.const 200))";
+pub(super) const OPEN: &str = "(call $open (i32.const 1) (i32.const 200))";

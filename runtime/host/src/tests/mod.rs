@@ -1,0 +1,12 @@
+//! Agents run from end to end in this process: signed, granted, launched, judged by what the log says.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot set up its world has failed")]
+
+mod capabilities;
+mod control;
+mod guests;
+mod launch;
+mod limits;
+mod stop;
+mod storage;
+mod world;

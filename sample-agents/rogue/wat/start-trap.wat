@@ -1,0 +1,11 @@
+;; Must end by `trap`.
+;; Breaks in its start function, before anything of it is run.
+(component
+  (core module $module
+    (func $start unreachable)
+    (func (export "run") (result i32) (i32.const 0))
+    (start $start))
+  (core instance $instance (instantiate $module))
+  (func $run (result (result)) (canon lift (core func $instance "run")))
+  (instance $exports (export "run" (func $run)))
+  (export "wasi:cli/run@0.2.0" (instance $exports)))
