@@ -145,11 +145,14 @@ fn each_call_meets(fault: Fault, every: u64, seed: u64) -> u64 {
         assert!(!disk.is_armed(), "{context} was not reached");
         disk.revive();
         let cut = disk.snapshot();
-        promises.clone().check(&disk, &context);
         let mut luck = Luck(seed ^ call);
+        let mut went_on = promises.clone();
+        went_on.check(&disk, &context);
+        disk.cut_power(&mut || luck.next() & 1 == 1);
+        went_on.check(&disk, &format!("{context}, some more entries, then a power cut"));
         cut.cut_power(&mut || luck.next() & 1 == 1);
         promises.check(&cut, &format!("{context}, then a power cut"));
-        cases += 2;
+        cases += 3;
         call += every;
     }
     cases
@@ -157,18 +160,23 @@ fn each_call_meets(fault: Fault, every: u64, seed: u64) -> u64 {
 
 #[test]
 fn a_process_killed_before_any_call_loses_nothing() {
-    each_call_meets(Fault::Killed, 7, 1);
+    each_call_meets(Fault::Killed, 11, 1);
 }
 
 #[test]
 fn a_call_that_fails_forks_nothing() {
-    each_call_meets(Fault::Refused(IO_ERROR), 9, 2);
-    each_call_meets(Fault::Refused(NO_SPACE), 23, 3);
+    each_call_meets(Fault::Refused(IO_ERROR), 13, 2);
+    each_call_meets(Fault::Refused(NO_SPACE), 31, 3);
 }
 
 #[test]
 fn a_call_that_fails_and_yet_had_its_effect_forks_nothing() {
-    each_call_meets(Fault::Lied(IO_ERROR), 9, 4);
+    each_call_meets(Fault::Lied(IO_ERROR), 13, 4);
+}
+
+#[test]
+fn a_synchronisation_that_fails_under_a_dying_process_is_not_built_upon() {
+    each_call_meets(Fault::RefusedThenKilled(IO_ERROR), 13, 5);
 }
 
 /// Random lives: processes come and go, faults strike, the power fails again and again on one disk.
@@ -179,7 +187,8 @@ fn random_life(seed: u64, steps: u64) -> u64 {
     let mut cuts = 0;
     for step in 0..steps {
         let context = format!("seed {seed}, step {step}");
-        let fault = match luck.below(4) {
+        let fault = match luck.below(5) {
+            2 => Fault::RefusedThenKilled(IO_ERROR),
             0 => Fault::Refused(if luck.below(2) == 0 { IO_ERROR } else { NO_SPACE }),
             1 => Fault::Lied(IO_ERROR),
             _ => Fault::Killed,
@@ -214,6 +223,23 @@ fn random_life(seed: u64, steps: u64) -> u64 {
 }
 
 #[test]
+fn a_full_disk_stops_the_log_until_it_is_opened_again() {
+    let disk = SimulatedDisk::default();
+    let mut promises = Promises::default();
+    let log = writer(&disk).unwrap();
+    assert!(promises.append(&log, 2));
+    // The calls of a batch: lock, two identities, the look behind the end, and the write.
+    disk.fail_at(4, Fault::Refused(NO_SPACE));
+    assert!(matches!(log.append(note(9)), Err(LogError::Io { action: "write", .. })));
+    assert!(matches!(log.append(note(9)), Err(LogError::Poisoned { .. })));
+    assert!(matches!(log.publish(), Err(LogError::Poisoned { .. })));
+    log.reopen().unwrap();
+    assert_eq!(log.append(note(9)).unwrap().index, 2);
+    log.close().unwrap();
+    promises.check(&disk, "a full disk");
+}
+
+#[test]
 fn random_lives_with_faults_and_power_cuts_keep_every_promise() {
     let cuts: u64 = (0..12).map(|seed| random_life(seed, 12)).sum();
     assert!(cuts >= 40, "only {cuts} power cuts");
@@ -225,7 +251,13 @@ fn random_lives_with_faults_and_power_cuts_keep_every_promise() {
 fn torture() {
     let lives = std::env::var("KOS_LOG_LIVES").ok().and_then(|lives| lives.parse().ok()).unwrap_or(200);
     let mut injections = 0;
-    for fault in [Fault::Killed, Fault::Refused(IO_ERROR), Fault::Refused(NO_SPACE), Fault::Lied(IO_ERROR)] {
+    for fault in [
+        Fault::Killed,
+        Fault::Refused(IO_ERROR),
+        Fault::Refused(NO_SPACE),
+        Fault::Lied(IO_ERROR),
+        Fault::RefusedThenKilled(IO_ERROR),
+    ] {
         injections += each_call_meets(fault, 1, lives);
     }
     let cuts: u64 = (1_000..1_000 + lives).map(|seed| random_life(seed, 25)).sum();
