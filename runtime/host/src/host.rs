@@ -5,10 +5,11 @@
 //!
 //! Keeps I4: after [`Host::reload`] the next call of every run is judged by what is in force now.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use kos_core::clock::{Clock, Timestamp};
 use kos_core::crypto;
@@ -23,7 +24,6 @@ use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 use wasmtime::Engine;
 
-use crate::agent::Powers;
 use crate::cache::Cache;
 use crate::compile::{Compiler, Progress};
 use crate::control;
@@ -34,10 +34,13 @@ use crate::load::{Linked, Loaded, still_trusted};
 use crate::output::Writer;
 use crate::record;
 use crate::refusal::Refusal;
-use crate::run::Stopper;
+use crate::runs::Runs;
 
 /// The name of the host's own key.
 const HOST_KEY: &str = "default";
+
+/// How long a host that ends waits for its runs, whose output may have a slow reader.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// What a host is made of. All but the first five have sensible values from [`HostOptions::new`].
 pub struct HostOptions {
@@ -153,7 +156,15 @@ impl Host {
 
     /// Ends every run.
     pub fn stop_all(&self) {
-        self.inner.runs().values().for_each(|run| run.stopper.stop());
+        self.inner.runs.stop_all();
+    }
+}
+
+impl Drop for Host {
+    /// Ends every run, and waits until their exits are logged.
+    fn drop(&mut self) {
+        self.stop_all();
+        self.inner.runs.wait_until_empty(GRACE);
     }
 }
 
@@ -183,30 +194,9 @@ pub(crate) struct Inner {
     pub(crate) linked: Linked,
     pub(crate) writer: Writer,
     pub(crate) runtime: Runtime,
-    runs: Mutex<BTreeMap<String, ActiveRun>>,
+    pub(crate) runs: Arc<Runs>,
     uses: Mutex<HashMap<AgentRef, Arc<UseLedger>>>,
     generation: AtomicU64,
-}
-
-/// A run that has not ended.
-pub(crate) struct ActiveRun {
-    pub(crate) name: String,
-    pub(crate) component: Arc<VerifiedComponent>,
-    pub(crate) powers: Arc<Powers>,
-    pub(crate) stopper: Stopper,
-    pub(crate) started: Timestamp,
-}
-
-/// A place in the table of runs, given back when dropped.
-pub(crate) struct Registered {
-    inner: Arc<Inner>,
-    run: String,
-}
-
-impl Drop for Registered {
-    fn drop(&mut self) {
-        self.inner.runs().remove(&self.run);
-    }
 }
 
 impl Inner {
@@ -225,7 +215,7 @@ impl Inner {
             writer: Writer::start().map_err(system)?,
             runtime: runtime(options.capacity).map_err(system)?,
             linked: Linked::default(),
-            runs: Mutex::default(),
+            runs: Arc::default(),
             uses: Mutex::default(),
             generation: AtomicU64::new(0),
             home: options.home,
@@ -245,15 +235,6 @@ impl Inner {
     /// Grows with each reload.
     pub(crate) fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn runs(&self) -> MutexGuard<'_, BTreeMap<String, ActiveRun>> {
-        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn register(self: &Arc<Self>, run: String, active: ActiveRun) -> Registered {
-        self.runs().insert(run.clone(), active);
-        Registered { inner: Arc::clone(self), run }
     }
 
     /// The counts of uses of an agent, which all its runs share.
@@ -287,7 +268,7 @@ impl Inner {
         self.generation.fetch_add(1, Ordering::AcqRel);
         let now = self.clock.now();
         let trust = VerifiedTrust::load(&self.home, &self.config, now);
-        for (run, active) in self.runs().iter() {
+        for (run, active) in self.runs.table().iter() {
             let judged = match &trust {
                 Ok(trust) => self.effective_now(&active.component, trust, now),
                 Err(error) => Err(error.to_string()),

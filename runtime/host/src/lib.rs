@@ -26,6 +26,7 @@ mod output;
 mod record;
 mod refusal;
 mod run;
+mod runs;
 mod storage;
 mod text;
 mod wasi;
