@@ -11,15 +11,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use kos_core::clock::{Clock, Timestamp};
+use kos_core::clock::Clock;
 use kos_core::crypto;
 use kos_core::custody::{Custodian, KeyHandle, KeyName, KeyRole};
 use kos_core::home::{Home, HostConfig};
 use kos_core::id::{AgentRef, Name};
 use kos_core::log::Log;
 use kos_core::manifest::{UnverifiedComponent, VerifiedComponent};
-use kos_core::permission::{Effective, UseLedger, VerifiedPermissions};
-use kos_core::trust::VerifiedTrust;
+use kos_core::permission::UseLedger;
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 use wasmtime::Engine;
@@ -30,7 +29,8 @@ use crate::control;
 use crate::engine::{self, Capacity};
 use crate::epoch::Ticker;
 use crate::launch::{LaunchRequest, Run, RunOptions};
-use crate::load::{Linked, Loaded, still_trusted};
+use crate::linked::Linked;
+use crate::load::Loaded;
 use crate::output::Writer;
 use crate::record;
 use crate::refusal::Refusal;
@@ -196,7 +196,7 @@ pub(crate) struct Inner {
     pub(crate) runtime: Runtime,
     pub(crate) runs: Arc<Runs>,
     uses: Mutex<HashMap<AgentRef, Arc<UseLedger>>>,
-    generation: AtomicU64,
+    pub(crate) generation: AtomicU64,
 }
 
 impl Inner {
@@ -251,49 +251,6 @@ impl Inner {
             tracing::error!(%error, "a refused launch could not be logged");
         }
         refusal
-    }
-
-    /// The same component under what is in force now.
-    fn judged_again(&self, loaded: &Loaded) -> Result<Loaded, Refusal> {
-        let now = self.clock.now();
-        let generation = self.generation();
-        let trust = VerifiedTrust::load(&self.home, &self.config, now)?;
-        still_trusted(&loaded.component, &trust, now)?;
-        let (permissions, effective) = self.permissions(&loaded.component, &trust, now)?;
-        Ok(Loaded { permissions: Arc::new(permissions), effective, generation, ..loaded.clone() })
-    }
-
-    /// Judges every run again. What cannot be judged may do nothing more.
-    pub(crate) fn reload(&self) {
-        self.generation.fetch_add(1, Ordering::AcqRel);
-        let now = self.clock.now();
-        let trust = VerifiedTrust::load(&self.home, &self.config, now);
-        for (run, active) in self.runs.table().iter() {
-            let judged = match &trust {
-                Ok(trust) => self.effective_now(&active.component, trust, now),
-                Err(error) => Err(error.to_string()),
-            };
-            let replaced = judged.and_then(|effective| {
-                active.powers.gate.replace(effective).map_err(|error| error.to_string())
-            });
-            if let Err(cause) = replaced {
-                tracing::warn!(run, cause, "a run is not trusted any more and ends");
-                active.powers.gate.revoke_all();
-                active.stopper.stop();
-            }
-        }
-    }
-
-    fn effective_now(
-        &self,
-        component: &VerifiedComponent,
-        trust: &VerifiedTrust,
-        now: Timestamp,
-    ) -> Result<Effective, String> {
-        still_trusted(component, trust, now).map_err(|refusal| refusal.to_string())?;
-        let permissions = VerifiedPermissions::load(&self.home, &self.config, component, now)
-            .map_err(|error| error.to_string())?;
-        Ok(Effective::compute(component, &permissions, trust))
     }
 }
 
