@@ -5,18 +5,19 @@
 //!
 //! Keeps I7: output beyond the cap ends the agent, and what waits to be written is bounded.
 
+mod flow;
+
 use std::io::Write;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::Notify;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
-use crate::outcome::Ended;
 use crate::text;
+
+use flow::Flow;
 
 /// Most bytes that wait for a slow reader; an agent that has them waits too.
 const PENDING_BYTES: usize = 64 << 10;
@@ -119,7 +120,7 @@ pub(crate) struct Output {
 impl Output {
     /// How many bytes the agent wrote.
     pub(crate) fn written(&self) -> u64 {
-        self.flow.written.load(Ordering::Relaxed) as u64
+        self.flow.written()
     }
 
     /// Writes what is still held back, and waits, but not for ever, until it has reached its reader.
@@ -129,86 +130,6 @@ impl Output {
         }
         let drained = self.flow.wait_until(|pending| pending == 0);
         drop(tokio::time::timeout(DRAIN, drained).await);
-    }
-}
-
-/// What both streams of a run share: the cap, and how much is under way to the reader.
-#[derive(Debug)]
-pub(crate) struct Flow {
-    limit: usize,
-    written: AtomicUsize,
-    pending: AtomicUsize,
-    broken: AtomicBool,
-    changed: Notify,
-    waiting: Mutex<Waiting>,
-}
-
-/// What the writing thread has still to write, in order.
-#[derive(Debug, Default)]
-struct Waiting {
-    texts: Vec<(Sink, String)>,
-    is_announced: bool,
-}
-
-impl Flow {
-    fn new(limit: u64) -> Self {
-        Self {
-            limit: usize::try_from(limit).unwrap_or(usize::MAX),
-            written: AtomicUsize::new(0),
-            pending: AtomicUsize::new(0),
-            broken: AtomicBool::new(false),
-            changed: Notify::new(),
-            waiting: Mutex::default(),
-        }
-    }
-
-    fn admit(&self, length: usize) -> Result<(), Ended> {
-        let before = self.written.fetch_add(length, Ordering::Relaxed);
-        if before.saturating_add(length) > self.limit { Err(Ended::Output) } else { Ok(()) }
-    }
-
-    /// Leaves text to the writing thread. Whether the thread has to be told.
-    fn leave(&self, sink: &Sink, text: String) -> bool {
-        self.pending.fetch_add(text.len(), Ordering::AcqRel);
-        let mut waiting = self.waiting();
-        match waiting.texts.last_mut() {
-            Some((last, before)) if last.is_same(sink) => before.push_str(&text),
-            _ => waiting.texts.push((sink.clone(), text)),
-        }
-        !std::mem::replace(&mut waiting.is_announced, true)
-    }
-
-    fn write_waiting(&self) {
-        let Waiting { texts, .. } = std::mem::take(&mut *self.waiting());
-        for (sink, text) in texts {
-            let written = sink.write(text.as_bytes());
-            self.finish(text.len(), written.is_err());
-        }
-    }
-
-    fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn finish(&self, length: usize, failed: bool) {
-        if failed {
-            self.broken.store(true, Ordering::Relaxed);
-        }
-        self.pending.fetch_sub(length, Ordering::AcqRel);
-        self.changed.notify_waiters();
-    }
-
-    async fn wait_until(&self, enough: impl Fn(usize) -> bool) {
-        if enough(self.pending.load(Ordering::Acquire)) {
-            return;
-        }
-        loop {
-            let changed = self.changed.notified();
-            if enough(self.pending.load(Ordering::Acquire)) {
-                return;
-            }
-            changed.await;
-        }
     }
 }
 
@@ -318,10 +239,10 @@ impl OutputStream for Stream {
 
     fn check_write(&mut self) -> StreamResult<usize> {
         let lines = self.lines();
-        if lines.flow.broken.load(Ordering::Relaxed) {
+        if lines.flow.is_broken() {
             return Err(StreamError::Closed);
         }
-        Ok(PENDING_BYTES.saturating_sub(lines.flow.pending.load(Ordering::Acquire)))
+        Ok(PENDING_BYTES.saturating_sub(lines.flow.pending()))
     }
 }
 

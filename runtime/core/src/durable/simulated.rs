@@ -21,6 +21,8 @@ pub(crate) enum Fault {
     Refused(i32),
     /// The call fails, though it had its effect.
     Lied(i32),
+    /// The call fails and has no effect, and the process dies before it can do anything about that.
+    RefusedThenKilled(i32),
     /// The process dies before the call.
     Killed,
 }
@@ -164,6 +166,10 @@ impl SimulatedDisk {
                     Fault::Refused(code) => Err(io::Error::from_raw_os_error(code)),
                     Fault::Lied(code) => {
                         let _ = effect(&mut inner);
+                        Err(io::Error::from_raw_os_error(code))
+                    }
+                    Fault::RefusedThenKilled(code) => {
+                        inner.dead = true;
                         Err(io::Error::from_raw_os_error(code))
                     }
                     Fault::Killed => {
@@ -385,9 +391,9 @@ impl DiskFile for SimulatedFile {
             }
             Ok(())
         });
-        let mut inner = self.disk.inner();
-        if !reached && !inner.dead {
-            inner.content(self.file)?.pending.clear();
+        let refused = synced.as_ref().is_err_and(|error| error.raw_os_error().is_some());
+        if refused && !reached {
+            self.disk.inner().content(self.file)?.pending.clear();
         }
         synced
     }

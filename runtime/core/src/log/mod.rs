@@ -134,11 +134,20 @@ impl Log {
         self.shared.writer().publish()
     }
 
-    /// Takes no more events, and publishes.
+    /// Opens the files again after [`LogError::Poisoned`], for a process that outlives a full disk. What stood on the disk is
+    /// recovered as by [`Log::open`].
+    ///
+    /// # Errors
+    /// As [`Log::open`].
+    pub fn reopen(&self) -> Result<(), LogError> {
+        self.shared.reopen()
+    }
+
+    /// Takes no more events, waits for those under way, and publishes.
     ///
     /// # Errors
     /// [`LogError`]; the entries are safe all the same, and are published by whoever opens the log next.
-    pub fn close(self) -> Result<(), LogError> {
+    pub fn close(&self) -> Result<(), LogError> {
         self.shared.close()
     }
 }

@@ -73,15 +73,14 @@ impl Writer {
             for (tile, bytes) in self.full_tiles(from, size).chain(edge) {
                 self.tools.write_partials_again(&tile, bytes)?;
             }
+            let path = self.tools.directory.join("lock");
+            self.lock.set_text(&self.tools.disk.boot()).map_err(failed("write", &path))?;
         }
         if there != Some(size) {
             let checkpoint = self.tools.sign(size, self.state.edge.root())?;
             self.tools.write(Path::new("checkpoint"), &checkpoint, Durability::Derived)?;
             self.checkpoint = checkpoint;
         }
-        self.lock
-            .set_text(&self.tools.disk.boot())
-            .map_err(failed("write", &self.tools.directory.join("lock")))?;
         self.published = size;
         Ok(())
     }

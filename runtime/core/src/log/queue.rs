@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::error::LogError;
 use super::event::Event;
@@ -44,8 +44,8 @@ struct Queue {
     writing: bool,
     closing: bool,
     background: Background,
-    /// The background thread has been asked to publish within [`PUBLISH_AFTER`], or at once.
-    publish: Publish,
+    /// When the background thread is to publish next.
+    publish_by: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -55,14 +55,6 @@ enum Background {
     Running,
     /// Tests own time, and publish when they say so.
     Forbidden,
-}
-
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-enum Publish {
-    #[default]
-    Nothing,
-    Soon,
-    Now,
 }
 
 enum Waiter {
@@ -146,13 +138,13 @@ impl Shared {
             return done(Err(LogError::Closed));
         }
         queue.waiting.push_back((event, Waiter::Callback(done)));
-        if queue.background == Background::Forbidden && !queue.writing {
+        if self.has_background(&mut queue) {
+            self.work.notify_all();
+        } else if !queue.writing {
             queue.writing = true;
             drop(queue);
-            return self.write_batch();
+            self.write_batch();
         }
-        self.start_background(&mut queue);
-        self.work.notify_all();
     }
 
     /// Writes one batch, tells its waiters, and hands the pen on.
@@ -184,31 +176,36 @@ impl Shared {
     /// Lets the first who waits write the next batch, and has the rest published in time.
     fn hand_on(self: &Arc<Self>, unpublished: u64) {
         let mut queue = locked(&self.queue);
-        let due = if unpublished >= WIDTH { Publish::Now } else { Publish::Soon };
-        if unpublished > 0 && (queue.publish == Publish::Nothing || due == Publish::Now) && !queue.closing {
-            let changed = queue.publish != due;
-            queue.publish = due;
-            self.start_background(&mut queue);
-            if changed {
+        if unpublished > 0 && !queue.closing {
+            let now = Instant::now();
+            let due = if unpublished >= WIDTH { now } else { now + PUBLISH_AFTER };
+            if queue.publish_by.is_none_or(|by| due < by) && self.has_background(&mut queue) {
+                queue.publish_by = Some(due);
                 self.work.notify_all();
             }
         }
         match queue.waiting.front() {
-            Some((_, Waiter::Blocked(slot))) => slot.set(SlotState::Write),
-            Some((_, Waiter::Callback(_))) if queue.background != Background::Forbidden => {
+            Some((_, Waiter::Blocked(slot))) => return slot.set(SlotState::Write),
+            Some((_, Waiter::Callback(_))) => {}
+            None => {
                 queue.writing = false;
-                self.start_background(&mut queue);
-                self.work.notify_all();
+                if queue.closing {
+                    self.work.notify_all();
+                }
+                return;
             }
-            Some((_, Waiter::Callback(_))) => {
-                drop(queue);
-                self.write_batch();
-            }
-            None => queue.writing = false,
+        }
+        if self.has_background(&mut queue) {
+            queue.writing = false;
+            self.work.notify_all();
+        } else {
+            drop(queue);
+            self.write_batch();
         }
     }
 
-    fn start_background(self: &Arc<Self>, queue: &mut Queue) {
+    /// Whether there is a background thread; starts it if there may be one.
+    fn has_background(self: &Arc<Self>, queue: &mut Queue) -> bool {
         if queue.background == Background::Absent {
             let shared = Arc::clone(self);
             let started =
@@ -217,10 +214,12 @@ impl Shared {
                 queue.background = Background::Running;
             }
         }
+        queue.background == Background::Running
     }
 
     /// The background thread: writes what was submitted, publishes in time, ends when the log closes.
     fn background(self: Arc<Self>) {
+        let _ended = Ended(&self);
         let mut queue = locked(&self.queue);
         loop {
             if !queue.writing && !queue.waiting.is_empty() {
@@ -231,27 +230,20 @@ impl Shared {
                 continue;
             }
             if queue.closing {
-                queue.background = Background::Absent;
-                self.work.notify_all();
+                drop(queue);
                 return;
             }
-            match queue.publish {
-                Publish::Nothing => queue = self.work.wait(queue).unwrap_or_else(PoisonError::into_inner),
-                Publish::Now => {
-                    queue.publish = Publish::Nothing;
+            let rest = queue.publish_by.map(|by| by.saturating_duration_since(Instant::now()));
+            queue = match rest {
+                None => self.work.wait(queue).unwrap_or_else(PoisonError::into_inner),
+                Some(Duration::ZERO) => {
+                    queue.publish_by = None;
                     drop(queue);
                     self.publish();
-                    queue = locked(&self.queue);
+                    locked(&self.queue)
                 }
-                Publish::Soon => {
-                    let waited = self.work.wait_timeout(queue, PUBLISH_AFTER);
-                    let (guard, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
-                    queue = guard;
-                    if timeout.timed_out() && queue.publish == Publish::Soon {
-                        queue.publish = Publish::Now;
-                    }
-                }
-            }
+                Some(rest) => self.work.wait_timeout(queue, rest).unwrap_or_else(PoisonError::into_inner).0,
+            };
         }
     }
 
@@ -266,18 +258,35 @@ impl Shared {
         }
     }
 
+    /// Opens the files again, after a failure made this writer useless.
+    pub(super) fn reopen(&self) -> Result<(), LogError> {
+        let mut writer = self.writer();
+        *writer = Writer::open(writer.tools.clone())?;
+        Ok(())
+    }
+
     /// Takes no more events, waits for those under way, publishes.
     pub(super) fn close(&self) -> Result<(), LogError> {
         let mut queue = locked(&self.queue);
         queue.closing = true;
         self.work.notify_all();
-        while queue.background == Background::Running {
+        while queue.background == Background::Running || queue.writing {
             queue = self.work.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
         drop(queue);
         let mut writer = self.writer();
         writer.publish()?;
         if writer.held() >= ROTATE_AT_CLOSE { writer.rotate() } else { Ok(()) }
+    }
+}
+
+/// Says that the background thread has ended, however it ended.
+struct Ended<'a>(&'a Shared);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        locked(&self.0.queue).background = Background::Absent;
+        self.0.work.notify_all();
     }
 }
 

@@ -40,6 +40,7 @@ pub struct Position {
 }
 
 /// What a writer works with.
+#[derive(Clone)]
 pub(super) struct Tools {
     pub(super) disk: Arc<dyn Disk>,
     pub(super) directory: PathBuf,

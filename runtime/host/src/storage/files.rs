@@ -4,6 +4,8 @@
 //! Links are refused: a second name for a file would make its size count twice or not at all. Removing a file that is
 //! still open is refused too, as it would go on using the disk uncounted.
 
+use kos_core::permission::Gate;
+use kos_core::resource::StorageAccess;
 use wasmtime::component::{HasData, Linker, Resource};
 use wasmtime_wasi::WasiCtxView;
 use wasmtime_wasi::filesystem::WasiFilesystemCtxView;
@@ -22,9 +24,9 @@ use crate::agent::Agent;
 pub(crate) fn add_to_linker(linker: &mut Linker<Agent>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
     types::add_to_linker::<Agent, Files<'static>>(linker, |agent| {
-        let quota = agent.quota.as_mut();
+        let (quota, gate) = (agent.quota.as_mut(), &agent.powers.gate);
         let WasiCtxView { ctx, table } = WasiCtxView { ctx: &mut agent.wasi, table: &mut agent.table };
-        Files { inner: WasiFilesystemCtxView { ctx: ctx.filesystem(), table }, quota }
+        Files { inner: WasiFilesystemCtxView { ctx: ctx.filesystem(), table }, quota, gate }
     })?;
     linker.allow_shadowing(false);
     Ok(())
@@ -34,6 +36,7 @@ pub(crate) fn add_to_linker(linker: &mut Linker<Agent>) -> wasmtime::Result<()> 
 pub(crate) struct Files<'a> {
     inner: WasiFilesystemCtxView<'a>,
     quota: Option<&'a mut Quota>,
+    gate: &'a Gate,
 }
 
 impl HasData for Files<'static> {
@@ -57,7 +60,11 @@ fn identity(hash: MetadataHashValue) -> FileIdentity {
 }
 
 impl Files<'_> {
+    /// What every opening and every change asks first: whether storage is still granted (I4), and how much of it.
     fn quota(&mut self) -> FsResult<&mut Quota> {
+        if self.gate.resources().storage == StorageAccess::None {
+            return Err(ErrorCode::NotPermitted.into());
+        }
         self.quota.as_deref_mut().ok_or_else(|| ErrorCode::NotPermitted.into())
     }
 
@@ -140,6 +147,7 @@ impl HostDescriptor for Files<'_> {
         open_flags: OpenFlags,
         flags: DescriptorFlags,
     ) -> FsResult<Fd> {
+        self.quota()?;
         let is_truncated = open_flags.contains(OpenFlags::TRUNCATE);
         if is_truncated && !flags.contains(DescriptorFlags::WRITE) {
             return Err(ErrorCode::Invalid.into());

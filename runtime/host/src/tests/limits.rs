@@ -57,6 +57,16 @@ fn memory_granted_for_reading_only_does_not_grow() {
 }
 
 #[test]
+fn several_memories_count_as_one_sum() {
+    let code = guests::main(SUCCEEDS).replace(
+        "(core instance $i",
+        "(core module $store (memory 256)) (core instance (instantiate $store)) (core instance (instantiate $store)) \
+         (core instance $i",
+    );
+    assert_eq!(World::new().outcome(&code, "[limits]\nmemory = \"24MiB\""), Outcome::Memory);
+}
+
+#[test]
 fn a_table_that_grows_beyond_its_limit_ends_the_agent() {
     let code = guests::module(
         "(table $t 1 funcref)",

@@ -134,41 +134,64 @@ fn calls_of_the_script() -> u64 {
 /// Every call of the script meets `fault`, then the machine goes on, or loses its power. `every` thins the calls out.
 fn each_call_meets(fault: Fault, every: u64, seed: u64) -> u64 {
     let calls = calls_of_the_script();
+    calls_meet(fault, (seed % every..calls).step_by(in_memory(every)), seed)
+}
+
+fn calls_meet(fault: Fault, calls: impl Iterator<Item = u64>, seed: u64) -> u64 {
     let mut cases = 0;
-    let mut call = seed % every;
-    while call < calls {
+    for call in calls {
         let disk = SimulatedDisk::default();
         let mut promises = Promises::default();
         disk.fail_at(call, fault);
-        let context = format!("{fault:?} at call {call} of {calls}");
+        let context = format!("{fault:?} at call {call}");
         let _ = script(&disk, &mut promises, &context);
         assert!(!disk.is_armed(), "{context} was not reached");
         disk.revive();
         let cut = disk.snapshot();
-        promises.clone().check(&disk, &context);
         let mut luck = Luck(seed ^ call);
+        let mut went_on = promises.clone();
+        went_on.check(&disk, &context);
+        disk.cut_power(&mut || luck.next() & 1 == 1);
+        went_on.check(&disk, &format!("{context}, some more entries, then a power cut"));
+        if luck.below(2) == 0 {
+            // One more entry is acknowledged, and nothing is published before the power fails.
+            let log = writer(&cut).unwrap();
+            assert!(promises.append(&log, 1));
+            std::mem::forget(log);
+        }
         cut.cut_power(&mut || luck.next() & 1 == 1);
         promises.check(&cut, &format!("{context}, then a power cut"));
-        cases += 2;
-        call += every;
+        cases += 3;
     }
     cases
 }
 
 #[test]
 fn a_process_killed_before_any_call_loses_nothing() {
-    each_call_meets(Fault::Killed, 7, 1);
+    each_call_meets(Fault::Killed, 19, 1);
+}
+
+#[test]
+fn a_process_killed_while_it_begins_the_log_leaves_a_log_or_nothing() {
+    for seed in 0..4 {
+        calls_meet(Fault::Killed, 0..16, seed);
+    }
 }
 
 #[test]
 fn a_call_that_fails_forks_nothing() {
-    each_call_meets(Fault::Refused(IO_ERROR), 9, 2);
-    each_call_meets(Fault::Refused(NO_SPACE), 23, 3);
+    each_call_meets(Fault::Refused(IO_ERROR), 23, 2);
+    each_call_meets(Fault::Refused(NO_SPACE), 47, 3);
 }
 
 #[test]
 fn a_call_that_fails_and_yet_had_its_effect_forks_nothing() {
-    each_call_meets(Fault::Lied(IO_ERROR), 9, 4);
+    each_call_meets(Fault::Lied(IO_ERROR), 23, 4);
+}
+
+#[test]
+fn a_synchronisation_that_fails_under_a_dying_process_is_not_built_upon() {
+    each_call_meets(Fault::RefusedThenKilled(IO_ERROR), 23, 5);
 }
 
 /// Random lives: processes come and go, faults strike, the power fails again and again on one disk.
@@ -179,7 +202,8 @@ fn random_life(seed: u64, steps: u64) -> u64 {
     let mut cuts = 0;
     for step in 0..steps {
         let context = format!("seed {seed}, step {step}");
-        let fault = match luck.below(4) {
+        let fault = match luck.below(5) {
+            2 => Fault::RefusedThenKilled(IO_ERROR),
             0 => Fault::Refused(if luck.below(2) == 0 { IO_ERROR } else { NO_SPACE }),
             1 => Fault::Lied(IO_ERROR),
             _ => Fault::Killed,
@@ -214,6 +238,23 @@ fn random_life(seed: u64, steps: u64) -> u64 {
 }
 
 #[test]
+fn a_full_disk_stops_the_log_until_it_is_opened_again() {
+    let disk = SimulatedDisk::default();
+    let mut promises = Promises::default();
+    let log = writer(&disk).unwrap();
+    assert!(promises.append(&log, 2));
+    // The calls of a batch: lock, two identities, the look behind the end, and the write.
+    disk.fail_at(4, Fault::Refused(NO_SPACE));
+    assert!(matches!(log.append(note(9)), Err(LogError::Io { action: "write", .. })));
+    assert!(matches!(log.append(note(9)), Err(LogError::Poisoned { .. })));
+    assert!(matches!(log.publish(), Err(LogError::Poisoned { .. })));
+    log.reopen().unwrap();
+    assert_eq!(log.append(note(9)).unwrap().index, 2);
+    log.close().unwrap();
+    promises.check(&disk, "a full disk");
+}
+
+#[test]
 fn random_lives_with_faults_and_power_cuts_keep_every_promise() {
     let cuts: u64 = (0..12).map(|seed| random_life(seed, 12)).sum();
     assert!(cuts >= 40, "only {cuts} power cuts");
@@ -225,7 +266,13 @@ fn random_lives_with_faults_and_power_cuts_keep_every_promise() {
 fn torture() {
     let lives = std::env::var("KOS_LOG_LIVES").ok().and_then(|lives| lives.parse().ok()).unwrap_or(200);
     let mut injections = 0;
-    for fault in [Fault::Killed, Fault::Refused(IO_ERROR), Fault::Refused(NO_SPACE), Fault::Lied(IO_ERROR)] {
+    for fault in [
+        Fault::Killed,
+        Fault::Refused(IO_ERROR),
+        Fault::Refused(NO_SPACE),
+        Fault::Lied(IO_ERROR),
+        Fault::RefusedThenKilled(IO_ERROR),
+    ] {
         injections += each_call_meets(fault, 1, lives);
     }
     let cuts: u64 = (1_000..1_000 + lives).map(|seed| random_life(seed, 25)).sum();

@@ -134,6 +134,9 @@ fn tail(directory: &Path) -> Vec<Vec<u8>> {
     entries(directory).split_off(512)
 }
 
+/// What is done to a log, in words and in deed.
+type Deed = (&'static str, fn(&Path));
+
 type Attack = (&'static str, fn(&Path), fn(&VerifyError) -> bool);
 
 macro_rules! refused {
@@ -501,7 +504,7 @@ fn a_history_that_the_host_itself_rewrote_is_seen_against_a_pinned_checkpoint() 
 /// The writer is no easier to fool than the verifier: it signs nothing over what it did not write.
 #[test]
 fn the_writer_refuses_a_folder_that_was_tampered_with() {
-    let attacks: [(&str, fn(&Path)); 7] = [
+    let attacks: [Deed; 7] = [
         ("an own entry in the journal", |log| {
             let mut list = tail(log);
             list.push(

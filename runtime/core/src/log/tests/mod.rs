@@ -3,6 +3,7 @@
 mod faults;
 mod forgery;
 mod oracles;
+mod speed;
 mod writing;
 
 use std::path::Path;

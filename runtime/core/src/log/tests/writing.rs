@@ -197,3 +197,20 @@ fn a_pinned_checkpoint_shows_that_the_log_was_cut_back() {
     let cut = verify(folder.path(), &vkey(), Some(&new));
     assert!(matches!(cut, Err(VerifyError::OlderThanPinned { pinned: 10, found: 5 })));
 }
+
+#[test]
+fn a_closed_log_takes_nothing_and_what_was_submitted_before_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = Log::open(folder.path(), ORIGIN, host(1), clock()).unwrap();
+    let (sender, receiver) = mpsc::channel();
+    for number in 0..20 {
+        let sender = sender.clone();
+        log.submit(note(number), move |outcome| sender.send(outcome.is_ok()).unwrap());
+    }
+    log.close().unwrap();
+    assert!(receiver.iter().take(20).all(|stored| stored));
+    assert!(matches!(log.append(note(20)), Err(LogError::Closed)));
+    log.submit(note(20), move |outcome| sender.send(matches!(outcome, Err(LogError::Closed))).unwrap());
+    assert!(receiver.recv().unwrap());
+    assert_eq!(verify(folder.path(), &vkey(), None).unwrap().checkpoint.size, 20);
+}
