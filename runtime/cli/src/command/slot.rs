@@ -16,7 +16,7 @@ use crate::failure::Failure;
 use crate::output::{Columns, GOOD, cell, paint, to_second};
 use crate::prompt;
 use crate::session::Session;
-use crate::unlock::UnlockArguments;
+use crate::unlock::{UnlockArguments, key_file_slot};
 
 /// `kos slot …`.
 #[derive(Debug, Subcommand)]
@@ -112,7 +112,7 @@ impl AddSlot {
                 let secret = secret.map_or_else(|| prompt::new_secret("New passphrase"), Ok)?;
                 (SlotSpec::Passphrase { secret, kdf: kdf.kdf() }, unlock)
             }
-            Kind::KeyFile { path, unlock } => (SlotSpec::KeyFile { path: path.clone() }, unlock),
+            Kind::KeyFile { path, unlock } => (key_file_slot(path)?, unlock),
             Kind::Credential { path, unlock } => {
                 (SlotSpec::Secret { secret: slot::read_secret(std::fs::File::open(path)?)? }, unlock)
             }
@@ -120,8 +120,12 @@ impl AddSlot {
         let (home, config) = context.open_home()?;
         let (custodian, way) = unlock.unlock_with(&home)?;
         let session = Session::new(home, config, custodian);
-        session.record(event(&session.config, "slot_add"))?;
-        let added = slot::add(&session.home, &way, spec)?;
+        let mut added = None;
+        session.change(event(&session.config, "slot_add"), || {
+            added = Some(slot::add(&session.home, &way, spec)?);
+            Ok(())
+        })?;
+        let Some(added) = added else { return Err(Failure::new("no slot was added")) };
         let text = format!("added slot {}: {}", added.id, added.label);
         context.output.answer(&added, || paint(GOOD, text))?;
         Ok(ExitCode::SUCCESS)
@@ -148,8 +152,8 @@ impl RemoveSlot {
         }
         let (custodian, way) = self.unlock.unlock_with(&home)?;
         let session = Session::new(home, config, custodian);
-        session.record(event(&session.config, "slot_remove").with("slot", self.id.as_str()))?;
-        slot::remove(&session.home, &way, &self.id)?;
+        let event = event(&session.config, "slot_remove").with("slot", self.id.as_str());
+        session.change(event, || Ok(slot::remove(&session.home, &way, &self.id)?))?;
         let text = format!("removed slot {}", self.id);
         context.output.answer(&json!({ "removed": self.id }), || paint(GOOD, text))?;
         Ok(ExitCode::SUCCESS)
