@@ -11,7 +11,7 @@ use crate::failure::{Explain as _, Failure};
 use crate::output::{clean, to_second};
 
 /// Details that the other columns tell already, or that are too long for a line.
-const NOT_IN_A_LINE: [&str; 6] = ["agent", "limits", "operators", "permissions", "signers", "usage"];
+const NOT_IN_A_LINE: [&str; 7] = ["agent", "host", "limits", "operators", "permissions", "signers", "usage"];
 /// What a line shows of one value.
 const VALUE_MAX: usize = 48;
 
