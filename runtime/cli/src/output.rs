@@ -154,9 +154,9 @@ impl Columns {
         if !colours_wanted() {
             table.force_no_tty();
         }
-        table.set_header(headings.iter().map(|heading| {
-            Cell::new(heading).add_attribute(comfy_table::Attribute::Bold)
-        }));
+        table.set_header(
+            headings.iter().map(|heading| Cell::new(heading).add_attribute(comfy_table::Attribute::Bold)),
+        );
         Self { table, has_rows: false }
     }
 

@@ -125,7 +125,8 @@ impl Session {
         let installed = install();
         log.close()?;
         installed?;
-        kos_host::control::reload(&self.home).doing("it is in force for new runs, but a running host could not be told")
+        kos_host::control::reload(&self.home)
+            .doing("it is in force for new runs, but a running host could not be told")
     }
 
     /// Writes one entry.
@@ -141,7 +142,8 @@ impl Session {
     /// An event whose actor is whoever holds `operators`, of whom the first is named.
     #[must_use]
     pub fn event_by(&self, operators: &[KeyHandle], event_type: EventType) -> Event {
-        let actor = operators.first().map_or_else(|| self.config.host.to_string(), |key| key.did().to_string());
+        let actor =
+            operators.first().map_or_else(|| self.config.host.to_string(), |key| key.did().to_string());
         Event::new(event_type, PartyType::User, actor)
     }
 }

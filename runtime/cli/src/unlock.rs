@@ -135,5 +135,7 @@ fn nothing_unlocks(has_passphrase: bool, failed: &[CustodyError]) -> Failure {
     if has_passphrase {
         failure = failure.why("there is no terminal to ask for the passphrase on");
     }
-    failure.remedy("--key-file PATH, --passphrase-file FILE or --passphrase-fd N; `kos slot list` shows what fits")
+    failure.remedy(
+        "--key-file PATH, --passphrase-file FILE or --passphrase-fd N; `kos slot list` shows what fits",
+    )
 }

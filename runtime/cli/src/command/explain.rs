@@ -55,10 +55,13 @@ impl Explain {
         let (name, scope) = self.wanted.split_once(':').unwrap_or((&self.wanted, ""));
         let capability: Capability = name.parse()?;
         match capability.describes_scope() {
-            Some(what) if scope.is_empty() => {
-                Err(Failure::new(format!("`{capability}` is held for scopes, and none is named"))
-                    .remedy(format!("kos explain {} {capability}:SCOPE, where SCOPE is the {what}", self.component.display())))
-            }
+            Some(what) if scope.is_empty() => Err(Failure::new(format!(
+                "`{capability}` is held for scopes, and none is named"
+            ))
+            .remedy(format!(
+                "kos explain {} {capability}:SCOPE, where SCOPE is the {what}",
+                self.component.display()
+            ))),
             _ => Ok((capability, scope)),
         }
     }
@@ -74,7 +77,8 @@ fn for_person(explanation: &Explanation) -> String {
     } else {
         paint(BAD, format!("{what} is denied"))
     };
-    let mut text = format!("{verdict}\n  because:      {}\n  to change it: {}", explanation.because, explanation.change);
+    let mut text =
+        format!("{verdict}\n  because:      {}\n  to change it: {}", explanation.because, explanation.change);
     if !explanation.considered.is_empty() {
         let mut table = Columns::new(&["GRANT", "SAYS"]);
         for rule in &explanation.considered {

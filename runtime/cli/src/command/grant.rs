@@ -105,7 +105,8 @@ impl Grant {
         let session = Session::open(context, &self.unlock)?;
         let _lock = session.lock_changes()?;
         let now = session.clock.now();
-        let trust = VerifiedTrust::load(&session.home, &session.config, now).map_err(component::trust_refused)?;
+        let trust =
+            VerifiedTrust::load(&session.home, &session.config, now).map_err(component::trust_refused)?;
         let component = file
             .verify(&trust, now)
             .map_err(component::refused)
@@ -119,7 +120,8 @@ impl Grant {
             Some(output) => write_to(context, output, &envelope, &permissions, &table),
             None => {
                 let hosts = put_in_force(&session, &envelope, &permissions)?;
-                let hosts = if self.replace { revoke_others(&session, &envelope, &permissions)? } else { hosts };
+                let hosts =
+                    if self.replace { revoke_others(&session, &envelope, &permissions)? } else { hosts };
                 report(context, &envelope, &permissions, hosts, &table)
             }
         }
@@ -131,8 +133,7 @@ impl Grant {
             Some(path) => {
                 let text = String::from_utf8(durable::read_capped(path, PERMISSIONS_MAX)?)
                     .doing(format!("{} is not text", path.display()))?;
-                PermissionRequest::from_toml(&text)
-                    .doing(format!("{} is not understood", path.display()))?
+                PermissionRequest::from_toml(&text).doing(format!("{} is not understood", path.display()))?
             }
             None => {
                 let span = When::parse(self.span.as_deref().unwrap_or(STANDARD_SPAN))?;
@@ -301,7 +302,8 @@ fn report(
     let id = GrantId::of(envelope.unverified_payload()).to_string();
     let value = json!({ "grant": id, "hosts": hosts, "permissions": permissions });
     context.output.answer(&value, || {
-        let done = paint(GOOD, format!("granted to {} until {}", permissions.agent_id.name, permissions.expires));
+        let done =
+            paint(GOOD, format!("granted to {} until {}", permissions.agent_id.name, permissions.expires));
         let table = if table.is_empty() { String::new() } else { format!("{table}\n\n") };
         format!("{table}{done}\ngrant {id}, {}", in_force(hosts))
     })?;
@@ -338,6 +340,7 @@ fn remark(capability: Capability, rule: &CapabilityRule, component: &VerifiedCom
         ScopeItem::Allow(pattern) => !declared.scope.iter().any(|one| pattern.intersection(one).is_some()),
         ScopeItem::Deny(_) => false,
     };
-    let outside: Vec<String> = rule.scope.iter().filter(|item| is_outside(item)).map(ToString::to_string).collect();
+    let outside: Vec<String> =
+        rule.scope.iter().filter(|item| is_outside(item)).map(ToString::to_string).collect();
     if outside.is_empty() { String::new() } else { format!("not declared, no effect: {}", outside.join(" ")) }
 }

@@ -101,7 +101,9 @@ impl ShowGrant {
             facts.fact("agent", &permissions.agent_id);
             match &permissions.pin {
                 permission::Pin::Component { component } => facts.fact("pin", component),
-                permission::Pin::Author { .. } => facts.fact("pin", "whatever the author signs under this name"),
+                permission::Pin::Author { .. } => {
+                    facts.fact("pin", "whatever the author signs under this name")
+                }
             }
             for signer in listed.grant.signers() {
                 facts.fact("signed by", signer);
@@ -177,9 +179,7 @@ fn find<'a>(grants: &'a [ListedGrant], text: &str) -> Result<&'a ListedGrant, Fa
     let mut found = grants.iter().filter(|listed| is_meant(listed.grant.id()));
     match (found.next(), found.next()) {
         (Some(listed), None) => Ok(listed),
-        (None, _) => {
-            Err(Failure::new(format!("there is no grant `{text}`")).remedy("kos grants list --all"))
-        }
+        (None, _) => Err(Failure::new(format!("there is no grant `{text}`")).remedy("kos grants list --all")),
         (Some(_), Some(_)) => {
             Err(Failure::new(format!("`{text}` begins several grants")).remedy("kos grants list --all"))
         }

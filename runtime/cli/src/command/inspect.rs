@@ -193,7 +193,10 @@ impl Report {
             text.push_str(&format!("\n{}", clean(name)));
         }
         if others > 0 {
-            text.push_str(&paint(FAINT, format!("\n{others} of WASI and others (linked, with nothing behind them)")));
+            text.push_str(&paint(
+                FAINT,
+                format!("\n{others} of WASI and others (linked, with nothing behind them)"),
+            ));
         }
         if self.imports.is_empty() {
             text.push_str("\nnone");

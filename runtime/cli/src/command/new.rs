@@ -74,7 +74,9 @@ impl New {
                 Ok(by_path(&std::path::absolute(text)?))
             }
             Some(text) if text.starts_with(|first: char| first.is_ascii_digit()) => Ok(by_version(text)),
-            Some(text) => Err(Failure::new(format!("`{text}` is no folder with a Cargo.toml, and no version"))),
+            Some(text) => {
+                Err(Failure::new(format!("`{text}` is no folder with a Cargo.toml, and no version")))
+            }
             None => Ok(here
                 .ancestors()
                 .find(|directory| directory.join(SDK_MANIFEST).is_file())

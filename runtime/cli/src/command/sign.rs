@@ -117,10 +117,9 @@ impl Sign {
     fn cosigned(&self, signer: &KeyHandle) -> Result<Signed, Failure> {
         let file = component::read(&self.component, None)?;
         let manifest = file.unverified_manifest().map_err(component::refused)?;
-        let mut envelope = file
-            .unverified_envelope()
-            .cloned()
-            .ok_or_else(|| Failure::new("the component has no signature to add to").remedy("leave out --add"))?;
+        let mut envelope = file.unverified_envelope().cloned().ok_or_else(|| {
+            Failure::new("the component has no signature to add to").remedy("leave out --add")
+        })?;
         envelope.add_signature(signer)?;
         check_subject(&file, &envelope, signer)?;
         Ok(Signed { component: file.component_bytes().to_vec(), manifest, envelope })
@@ -158,11 +157,8 @@ impl Sign {
 
 /// Whoever adds a signature answers for this component, not for whatever the envelope was about.
 fn check_subject(file: &UnverifiedComponent, envelope: &Envelope, signer: &KeyHandle) -> Result<(), Failure> {
-    let payload = envelope.clone().verify(
-        STATEMENT_PAYLOAD_TYPE,
-        [signer.did()],
-        std::num::NonZeroUsize::MIN,
-    )?;
+    let payload =
+        envelope.clone().verify(STATEMENT_PAYLOAD_TYPE, [signer.did()], std::num::NonZeroUsize::MIN)?;
     let statement: Value = serde_json::from_slice(payload.payload())?;
     let subject = statement.pointer("/subject/0/digest/sha256").and_then(Value::as_str);
     if subject == Some(file.digest().to_hex().as_str()) {

@@ -139,7 +139,9 @@ impl RemoveSlot {
     fn run(&self, context: &Context) -> Ended {
         let (home, config) = context.open_home()?;
         if !slot::list(&home)?.iter().any(|slot| slot.id == self.id) {
-            return Err(Failure::new(format!("no slot of this home is `{}`", self.id)).remedy("kos slot list"));
+            return Err(
+                Failure::new(format!("no slot of this home is `{}`", self.id)).remedy("kos slot list")
+            );
         }
         let (custodian, way) = self.unlock.unlock_with(&home)?;
         let session = Session::new(home, config, custodian);

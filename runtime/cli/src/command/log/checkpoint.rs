@@ -18,7 +18,9 @@ use crate::output::{GOOD, paint};
 
 /// `kos log checkpoint`.
 #[derive(Debug, Args)]
-#[command(after_help = "Keep it on another machine: `kos log verify --checkpoint FILE` then sees a log that was cut back.")]
+#[command(
+    after_help = "Keep it on another machine: `kos log verify --checkpoint FILE` then sees a log that was cut back."
+)]
 pub struct Checkpoint {
     /// Write it to FILE instead of stdout.
     #[arg(short, long, value_name = "FILE")]
@@ -40,7 +42,8 @@ impl Checkpoint {
             return Ok(ExitCode::SUCCESS);
         }
         let reader = LogReader::open(&self.source.directory(context)?)?;
-        let checkpoint = core::Checkpoint::open(reader.note(), &vkey).doing("the checkpoint does not verify")?;
+        let checkpoint =
+            core::Checkpoint::open(reader.note(), &vkey).doing("the checkpoint does not verify")?;
         if let Some(path) = &self.output {
             write_public(path, reader.note())?;
         }

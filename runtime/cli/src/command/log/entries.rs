@@ -102,9 +102,7 @@ pub(super) fn from(
 }
 
 fn concerns(entry: &Entry, agent: &str) -> bool {
-    let is_meant = |text: &str| {
-        text == agent || text.rsplit_once('#').is_some_and(|(_, name)| name == agent)
-    };
+    let is_meant = |text: &str| text == agent || text.rsplit_once('#').is_some_and(|(_, name)| name == agent);
     let details: &Map<String, Value> = &entry.details;
     is_meant(&entry.actor.id)
         || entry.target.as_ref().is_some_and(|target| is_meant(&target.id))

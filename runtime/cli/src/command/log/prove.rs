@@ -95,7 +95,11 @@ impl Prove {
             facts.fact("entry", format!("{} of {}", proven.index, proven.checkpoint.size));
             facts.fact("event", entry.event_type.as_str());
             facts.fact("time", entry.timestamp);
-            format!("{}\n{}", paint(GOOD, "the entry is in the log, and the host signed both"), facts.or_else(""))
+            format!(
+                "{}\n{}",
+                paint(GOOD, "the entry is in the log, and the host signed both"),
+                facts.or_else("")
+            )
         })?;
         Ok(ExitCode::SUCCESS)
     }

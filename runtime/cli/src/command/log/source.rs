@@ -47,7 +47,9 @@ impl Key {
         if source.is_some_and(|source| source.dir.is_some()) {
             return Err(Failure::new("a log in a folder is verified with a key that you name")
                 .why("whoever altered the folder could have put another key into it")
-                .remedy("--vkey VKEY, as `kos init` printed it (`kos log checkpoint --vkey-only` on the host)"));
+                .remedy(
+                    "--vkey VKEY, as `kos init` printed it (`kos log checkpoint --vkey-only` on the host)",
+                ));
         }
         let (_, config) = context.open_home()?;
         Ok(Vkey::new(&config.origin, config.host)?)

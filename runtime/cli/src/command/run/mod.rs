@@ -94,13 +94,16 @@ impl KosRun {
     /// Every component is read before anything else happens.
     fn read(&self, context: &Context) -> Result<Vec<(String, UnverifiedComponent)>, Failure> {
         if self.signature.is_some() && self.components.len() > 1 {
-            return Err(Failure::new("--signature is of one agent, and several are named").status(HOST_FAILED));
+            return Err(
+                Failure::new("--signature is of one agent, and several are named").status(HOST_FAILED)
+            );
         }
         let read = |path: &PathBuf| {
             let shown = path.display().to_string();
             let component = match &self.signature {
-                Some(signature) if path.exists() => component::read(path, Some(signature))
-                    .map_err(|failure| failure.status(REFUSED)),
+                Some(signature) if path.exists() => {
+                    component::read(path, Some(signature)).map_err(|failure| failure.status(REFUSED))
+                }
                 _ => kos_host::read_component(path).map_err(|refusal| refused(context, &shown, &refusal)),
             };
             component.map(|component| (shown, component))
@@ -181,7 +184,8 @@ fn publish(log: Arc<Log>) {
 
 /// The name of a file without what says that it is a signed component.
 fn stem(shown: &str) -> String {
-    let name = Path::new(shown).file_stem().map_or_else(|| shown.to_owned(), |stem| stem.to_string_lossy().into());
+    let name =
+        Path::new(shown).file_stem().map_or_else(|| shown.to_owned(), |stem| stem.to_string_lossy().into());
     name.strip_suffix(".signed").unwrap_or(&name).to_owned()
 }
 

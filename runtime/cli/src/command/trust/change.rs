@@ -71,9 +71,8 @@ pub struct Remove {
 
 impl Remove {
     pub(super) fn run(&self, context: &Context) -> Ended {
-        self.destination.change(context, |store, session| {
-            store.remove_author(&self.author, session.clock.now())
-        })
+        self.destination
+            .change(context, |store, session| store.remove_author(&self.author, session.clock.now()))
     }
 }
 
@@ -200,9 +199,9 @@ fn put_in_force(context: &Context, session: &Session, change: &Change) -> Ended 
         Ok(())
     })?;
     let value = json!({ "version": change.store.version, "summary": change.summary, "hosts": hosts });
-    context.output.answer(&value, || {
-        format!("{}\n{}", paint(GOOD, clean(&change.summary)), in_force(hosts))
-    })?;
+    context
+        .output
+        .answer(&value, || format!("{}\n{}", paint(GOOD, clean(&change.summary)), in_force(hosts)))?;
     Ok(ExitCode::SUCCESS)
 }
 
