@@ -8,8 +8,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Longer than any capability's name; what an error shows of a wrong one.
-const SHOWN_MAX: usize = 80;
+use crate::line;
 
 /// The text names no capability.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -117,9 +116,10 @@ impl FromStr for Capability {
     type Err = CapabilityError;
 
     fn from_str(text: &str) -> Result<Self, CapabilityError> {
-        Self::ALL.into_iter().find(|capability| capability.as_str() == text).ok_or_else(|| CapabilityError {
-            text: text.chars().filter(|character| !character.is_control()).take(SHOWN_MAX).collect(),
-        })
+        Self::ALL
+            .into_iter()
+            .find(|capability| capability.as_str() == text)
+            .ok_or_else(|| CapabilityError { text: line::shown(text) })
     }
 }
 
@@ -145,7 +145,7 @@ mod tests {
             let error = text.parse::<Capability>().unwrap_err();
             assert!(error.to_string().contains("audit.note"), "{error}");
         }
-        assert!("x\n".repeat(1_000).parse::<Capability>().unwrap_err().text.len() <= SHOWN_MAX);
+        assert_eq!("x\n".repeat(1_000).parse::<Capability>().unwrap_err().text, "x".repeat(80));
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //!
 //! In scope: whole numbers with one unit. Out of scope: spans of time ([`crate::clock::parse_span`]).
 
+use crate::line;
+
 /// The units of bytes, largest first: binary ones only, because memory is counted in pages.
 const BYTE_UNITS: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
 /// The units of a count, largest first.
@@ -35,7 +37,7 @@ pub enum QuantityError {
 /// # Errors
 /// [`QuantityError::Bytes`] for anything else, and for more than [`QUANTITY_MAX`].
 pub fn parse_bytes(text: &str) -> Result<u64, QuantityError> {
-    parse(text, &BYTE_UNITS).ok_or_else(|| QuantityError::Bytes { text: shown(text) })
+    parse(text, &BYTE_UNITS).ok_or_else(|| QuantityError::Bytes { text: line::shown(text) })
 }
 
 /// Reads a count: `500`, `20k`, `10M`, `10G`, `2T` (powers of ten).
@@ -43,7 +45,7 @@ pub fn parse_bytes(text: &str) -> Result<u64, QuantityError> {
 /// # Errors
 /// [`QuantityError::Count`] for anything else, and for more than [`QUANTITY_MAX`].
 pub fn parse_count(text: &str) -> Result<u64, QuantityError> {
-    parse(text, &COUNT_UNITS).ok_or_else(|| QuantityError::Count { text: shown(text) })
+    parse(text, &COUNT_UNITS).ok_or_else(|| QuantityError::Count { text: line::shown(text) })
 }
 
 /// Writes a number of bytes as [`parse_bytes`] reads it, in the largest unit that divides it.
@@ -73,10 +75,6 @@ fn display(amount: u64, units: &[(&str, u64)]) -> String {
         .copied()
         .unwrap_or(("", 1));
     format!("{}{unit}", amount / size)
-}
-
-fn shown(text: &str) -> String {
-    text.chars().filter(|character| !character.is_control()).take(80).collect()
 }
 
 #[cfg(test)]

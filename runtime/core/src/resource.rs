@@ -8,6 +8,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::line;
+
 /// The text is no level of this access.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is not a kind of {resource} access; write {expected}")]
@@ -82,7 +84,7 @@ macro_rules! access_as_text {
 
             fn from_str(text: &str) -> Result<Self, AccessError> {
                 $levels.into_iter().find(|level: &Self| level.as_str() == text).ok_or_else(|| AccessError {
-                    text: text.chars().filter(|character| !character.is_control()).take(80).collect(),
+                    text: line::shown(text),
                     resource: $resource,
                     expected: $expected,
                 })

@@ -8,6 +8,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::line;
+
 /// Longer than any identifier or topic that a scope names (a did:key has 56 characters).
 pub const SCOPE_MAX: usize = 256;
 
@@ -87,8 +89,7 @@ impl FromStr for ScopePattern {
             && !text.starts_with('!')
             && stem.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'*');
         if !is_pattern {
-            let text = text.chars().filter(|character| !character.is_control()).take(80).collect();
-            return Err(ScopeError { text });
+            return Err(ScopeError { text: line::shown(text) });
         }
         Ok(Self { stem: stem.to_owned(), is_prefix })
     }

@@ -1,6 +1,6 @@
 //! Custody from outside: with the log that its host key signs, among several processes, and through kills (I8).
 
-#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a failed unwrap is a failed test")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -19,6 +19,10 @@ const SECRET: [u8; 32] = [0x53; 32];
 /// Tells a child process which part it plays, and in which home.
 const PART: &str = "KOS_TEST_PART";
 const HOME: &str = "KOS_TEST_HOME";
+/// How often children are killed in one home, and in all unless `KOS_TEST_KILLS` asks for a long run.
+const KILLS: u64 = 25;
+/// A number that no other child of the same home has; those of processes come again.
+const ROUND: &str = "KOS_TEST_ROUND";
 
 fn secret(bytes: [u8; 32]) -> Unlock {
     Unlock::Secret(Zeroizing::new(bytes.to_vec()))
@@ -76,10 +80,10 @@ fn child_process() {
 /// Makes, rotates and removes keys, adds and removes slots, and says what was acknowledged, until it is killed.
 fn change_for_ever(home: &Home) {
     let custodian = custody::unlock(home, &secret(SECRET)).unwrap();
-    let start = std::process::id();
+    let round = std::env::var(ROUND).unwrap();
     say("ready");
     for number in 0_u32.. {
-        let name = format!("author/key-{start}-{number}");
+        let name = format!("author/key-{round}-{number}");
         say(&format!("made {name} {}", custodian.create(&key(&name)).unwrap().did));
         if number % 3 == 1 {
             say(&format!("changing {name}"));
@@ -104,7 +108,8 @@ fn change_for_ever(home: &Home) {
 fn of_several_processes_that_make_one_key_at_once_one_wins_and_all_have_it() {
     for _ in 0..5 {
         let (_folder, home) = open_home();
-        let mut children: Vec<Process> = (0..4).map(|_| Process::start("create-one", &home)).collect();
+        let mut children: Vec<Process> =
+            (0..4).map(|round| Process::start("create-one", &home, round)).collect();
         assert!(children.iter_mut().all(|child| child.line() == Some("ready".to_owned())));
         for child in &mut children {
             child.go();
@@ -118,10 +123,20 @@ fn of_several_processes_that_make_one_key_at_once_one_wins_and_all_have_it() {
 
 #[test]
 fn a_process_killed_at_any_moment_loses_nothing_that_it_acknowledged() {
+    let kills: u64 = std::env::var("KOS_TEST_KILLS").map_or(KILLS, |text| text.parse().unwrap());
+    let mut made = 0;
+    for home in 0..kills.div_ceil(KILLS) {
+        made += kills_in_one_home(home * KILLS);
+    }
+    assert!(made > kills / 2, "the children have done something: {made}");
+}
+
+/// Kills children of one home, the first at once and each later one after a little longer.
+fn kills_in_one_home(first: u64) -> u64 {
     let (_folder, home) = open_home();
     let mut expected = Expected::default();
-    for round in 0..rounds() {
-        let mut child = Process::start("change-for-ever", &home);
+    for round in first..first + KILLS {
+        let mut child = Process::start("change-for-ever", &home, round);
         assert_eq!(child.line(), Some("ready".to_owned()), "round {round}");
         std::thread::sleep(Duration::from_micros(500 + round * 1_733 % 40_000));
         child.kill();
@@ -130,12 +145,7 @@ fn a_process_killed_at_any_moment_loses_nothing_that_it_acknowledged() {
         }
         expected.check(&home, round);
     }
-    assert!(expected.made > rounds() / 2, "the children have done something: {}", expected.made);
-}
-
-/// How often a child is killed; more on request, for a long run.
-fn rounds() -> u64 {
-    std::env::var("KOS_TEST_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(25)
+    expected.made
 }
 
 /// What the killed children have acknowledged.
@@ -200,11 +210,12 @@ struct Process {
 }
 
 impl Process {
-    fn start(part: &str, home: &Home) -> Self {
+    fn start(part: &str, home: &Home, round: u64) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "child_process", "--nocapture"])
             .env(PART, part)
             .env(HOME, home.root())
+            .env(ROUND, round.to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

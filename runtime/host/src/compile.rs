@@ -8,37 +8,26 @@
 //!
 //! Keeps I7: a component that breaks or starves the compiler ends its own launch and nothing else.
 
-use std::io::{Read, Write};
+mod child;
+
+use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Resource, Rlimit, setrlimit};
-
-use crate::engine;
 use crate::text;
+
+pub use child::child;
 
 /// The hidden argument that makes a program the compiling child.
 pub const CHILD_ARGUMENT: &str = "__compile";
 
-/// Address space of the child. The largest component measured (18 MB of Python) needs 1.1 GiB.
-const CHILD_ADDRESS_SPACE: u64 = 4 << 30;
-
-/// CPU seconds of the child: four times the largest component measured on a slow core.
-const CHILD_CPU_SECONDS: u64 = 120;
-
 /// Wall time of the child: a busy machine may give it a quarter of a core.
 const CHILD_WALL: Duration = Duration::from_secs(480);
 
-/// Open files of the child: its three pipes, and what the loader needs.
-const CHILD_FILES: u64 = 16;
-
 /// Largest artifact that is taken from the child. Machine code is about four times the size of wasm.
 pub(crate) const ARTIFACT_BYTES: u64 = 512 << 20;
-
-/// Largest component that the child reads; the same cap as for what is signed, with room.
-const COMPONENT_BYTES: u64 = 128 << 20;
 
 /// How often the progress hook is called, and how long a compilation runs before its first call.
 const PROGRESS: Duration = Duration::from_secs(1);
@@ -117,7 +106,11 @@ impl Compiler {
     }
 
     /// The artifact of `component`.
-    pub(crate) fn compile(&self, component: &[u8], progress: Option<&Progress>) -> Result<Vec<u8>, CompileError> {
+    pub(crate) fn compile(
+        &self,
+        component: &[u8],
+        progress: Option<&Progress>,
+    ) -> Result<Vec<u8>, CompileError> {
         match self {
             Self::Child { program, wall } => {
                 let mut child = Command::new(program)
@@ -131,7 +124,7 @@ impl Compiler {
                 converse(&mut child, component, *wall, progress)
             }
             #[cfg(test)]
-            Self::Here => precompile(component),
+            Self::Here => child::precompile(component),
         }
     }
 }
@@ -214,65 +207,6 @@ fn complaint(frame: &[u8]) -> String {
     text::one_line(&String::from_utf8_lossy(said), COMPLAINT_BYTES)
 }
 
-/// Becomes the compiling child if this process was started as one. Programs that launch agents call this before anything else.
-#[must_use]
-pub fn child() -> Option<ExitCode> {
-    let is_child = std::env::args_os().nth(1).is_some_and(|argument| argument == CHILD_ARGUMENT);
-    is_child.then(child_main)
-}
-
-fn child_main() -> ExitCode {
-    match restrict().map_err(CompileFailure::from).and_then(|()| compile_stdin()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(CompileFailure) => ExitCode::FAILURE,
-    }
-}
-
-/// The child could not do its work at all; the parent sees no frame.
-struct CompileFailure;
-
-impl<E: std::error::Error> From<E> for CompileFailure {
-    fn from(_: E) -> Self {
-        Self
-    }
-}
-
-/// Limits that this process can no longer raise.
-fn restrict() -> rustix::io::Result<()> {
-    for (resource, limit) in [
-        (Resource::As, CHILD_ADDRESS_SPACE),
-        (Resource::Cpu, CHILD_CPU_SECONDS),
-        (Resource::Nofile, CHILD_FILES),
-        (Resource::Core, 0),
-        (Resource::Fsize, 0),
-    ] {
-        setrlimit(resource, Rlimit { current: Some(limit), maximum: Some(limit) })?;
-    }
-    Ok(())
-}
-
-fn compile_stdin() -> Result<(), CompileFailure> {
-    let mut component = Vec::new();
-    std::io::stdin().lock().take(COMPONENT_BYTES).read_to_end(&mut component)?;
-    let (kind, content) = match precompile(&component) {
-        Ok(artifact) => (FRAME_ARTIFACT, artifact),
-        Err(CompileError::Invalid { complaint }) => (FRAME_REFUSED, complaint.into_bytes()),
-        Err(_) => return Err(CompileFailure),
-    };
-    let mut stdout = std::io::stdout().lock();
-    stdout.write_all(&[kind])?;
-    stdout.write_all(&content)?;
-    stdout.write_all(&[kind])?;
-    Ok(stdout.flush()?)
-}
-
-fn precompile(component: &[u8]) -> Result<Vec<u8>, CompileError> {
-    let invalid = |error: wasmtime::Error| CompileError::Invalid {
-        complaint: text::one_line(&format!("{error:#}"), COMPLAINT_BYTES),
-    };
-    engine::for_compiling().and_then(|engine| engine.precompile_component(component)).map_err(invalid)
-}
-
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test that cannot set up its child has failed")]
@@ -313,11 +247,5 @@ mod tests {
     fn a_compiler_that_hangs_is_stopped() {
         let error = converse_with("exec sleep 600", Duration::from_millis(50)).unwrap_err();
         assert!(matches!(error, CompileError::Timeout { .. }), "{error}");
-    }
-
-    #[test]
-    fn what_is_no_component_is_invalid() {
-        let error = precompile(b"\0asm\x01\0\0\0").unwrap_err();
-        assert!(matches!(error, CompileError::Invalid { .. }), "{error}");
     }
 }

@@ -7,31 +7,32 @@
 
 use std::num::{NonZeroU32, NonZeroUsize};
 
-use wasmtime::{
-    Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig,
-};
+use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
 /// Stack that wasm code of one agent may use. wasmtime's own default, written out because an agent's
 /// recursion limit is part of what we promise.
-pub(crate) const WASM_STACK: usize = 512 << 10;
+const WASM_STACK: usize = 512 << 10;
 
 /// Stack of a fiber: the wasm stack, and room for host functions that run on top of it.
 const FIBER_STACK: usize = WASM_STACK + (512 << 10);
 
 /// Largest linear memory that the pool can serve: all that a 32-bit guest can address.
-pub(crate) const POOL_MEMORY: usize = 4 << 30;
+const POOL_MEMORY: usize = 4 << 30;
 
-/// Largest table that the pool can serve. CPython, the largest guest measured, needs about 15,000 elements.
-pub(crate) const POOL_TABLE_ELEMENTS: usize = 100_000;
+/// Largest table that the pool can serve: the most that a grant may name. Only what is used is resident.
+const POOL_TABLE_ELEMENTS: usize = 1_000_000;
 
-/// Core instances that one component may have: a linked Python guest has about 30.
-const INSTANCES_PER_AGENT: u32 = 64;
+/// Core instances that one component may have: the most that a grant may name. A linked Python guest has about 30.
+const INSTANCES_PER_AGENT: u32 = 1_024;
 
-/// Memories of one component: its own, and one of an adapter.
-const MEMORIES_PER_AGENT: u32 = 2;
+/// Memories that one component may have. Real ones have one; that several count as one sum is `limits`' business.
+const MEMORIES_PER_AGENT: u32 = 4;
 
-/// Tables of one component.
-const TABLES_PER_AGENT: u32 = 16;
+/// Tables that one component may have.
+const TABLES_PER_AGENT: u32 = 64;
+
+/// Tables that an agent has on average: a linked Python guest has five.
+const USUAL_TABLES: u32 = 8;
 
 /// Bytes of metadata of one instance. The largest guest measured needs 600 KiB.
 const INSTANCE_BYTES: usize = 4 << 20;
@@ -44,12 +45,12 @@ const BACKTRACE_FRAMES: usize = 8;
 
 /// How many agents an engine can hold at the same time.
 ///
-/// The pool reserves address space by this number (about 8 GiB each, none of it resident), so a process that runs one agent
+/// The pool reserves address space by this number (about 5 GiB each, none of it resident), so a process that runs one agent
 /// asks for little and a large host for what it needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capacity(NonZeroU32);
 
-/// The most agents of one host: 10,000 agents reserve about 80 of the 128 TiB of a 47-bit address space.
+/// The most agents of one host: 10,000 agents reserve about 50 of the 128 TiB of a 47-bit address space.
 const MOST_AGENTS: u32 = 10_000;
 
 impl Capacity {
@@ -106,8 +107,8 @@ fn pool(capacity: Capacity) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(agents)
         .total_core_instances(agents.saturating_mul(INSTANCES_PER_AGENT))
-        .total_memories(agents.saturating_mul(MEMORIES_PER_AGENT))
-        .total_tables(agents.saturating_mul(TABLES_PER_AGENT))
+        .total_memories(agents.saturating_add(agents / 8).saturating_add(MEMORIES_PER_AGENT))
+        .total_tables(agents.saturating_mul(USUAL_TABLES).saturating_add(TABLES_PER_AGENT))
         .total_stacks(agents)
         .max_core_instances_per_component(INSTANCES_PER_AGENT)
         .max_memories_per_component(MEMORIES_PER_AGENT)
@@ -135,12 +136,21 @@ mod tests {
     #[test]
     fn what_the_compiling_engine_makes_fits_the_running_engine() {
         let hash = |engine: &Engine| {
-            BuildHasherDefault::<DefaultHasher>::default()
-                .hash_one(engine.precompile_compatibility_hash())
+            BuildHasherDefault::<DefaultHasher>::default().hash_one(engine.precompile_compatibility_hash())
         };
         let compiling = for_compiling().unwrap();
         let running = for_running(Capacity::ONE).unwrap();
         assert_eq!(hash(&compiling), hash(&running));
+    }
+
+    #[test]
+    fn the_stack_is_as_large_as_the_limits_say() {
+        assert_eq!(WASM_STACK as u64, kos_core::permission::standard::STACK);
+    }
+
+    #[test]
+    fn a_large_host_can_be_opened() {
+        for_running(Capacity::of(2_000)).unwrap();
     }
 
     #[test]

@@ -5,39 +5,42 @@
 //!
 //! Keeps I4: after [`Host::reload`] the next call of every run is judged by what is in force now.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use kos_core::clock::{Clock, Timestamp};
+use kos_core::clock::Clock;
 use kos_core::crypto;
 use kos_core::custody::{Custodian, KeyHandle, KeyName, KeyRole};
 use kos_core::home::{Home, HostConfig};
 use kos_core::id::{AgentRef, Name};
 use kos_core::log::Log;
 use kos_core::manifest::{UnverifiedComponent, VerifiedComponent};
-use kos_core::permission::{Effective, UseLedger, VerifiedPermissions};
-use kos_core::trust::VerifiedTrust;
+use kos_core::permission::UseLedger;
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 use wasmtime::Engine;
 
-use crate::agent::Powers;
 use crate::cache::Cache;
 use crate::compile::{Compiler, Progress};
 use crate::control;
 use crate::engine::{self, Capacity};
 use crate::epoch::Ticker;
 use crate::launch::{LaunchRequest, Run, RunOptions};
-use crate::load::{Linked, Loaded, still_trusted};
+use crate::linked::Linked;
+use crate::load::Loaded;
 use crate::output::Writer;
 use crate::record;
 use crate::refusal::Refusal;
-use crate::run::Stopper;
+use crate::runs::Runs;
 
 /// The name of the host's own key.
 const HOST_KEY: &str = "default";
+
+/// How long a host that ends waits for its runs, whose output may have a slow reader.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// What a host is made of. All but the first five have sensible values from [`HostOptions::new`].
 pub struct HostOptions {
@@ -153,7 +156,15 @@ impl Host {
 
     /// Ends every run.
     pub fn stop_all(&self) {
-        self.inner.runs().values().for_each(|run| run.stopper.stop());
+        self.inner.runs.stop_all();
+    }
+}
+
+impl Drop for Host {
+    /// Ends every run, and waits until their exits are logged.
+    fn drop(&mut self) {
+        self.stop_all();
+        self.inner.runs.wait_until_empty(GRACE);
     }
 }
 
@@ -183,30 +194,9 @@ pub(crate) struct Inner {
     pub(crate) linked: Linked,
     pub(crate) writer: Writer,
     pub(crate) runtime: Runtime,
-    runs: Mutex<BTreeMap<String, ActiveRun>>,
+    pub(crate) runs: Arc<Runs>,
     uses: Mutex<HashMap<AgentRef, Arc<UseLedger>>>,
-    generation: AtomicU64,
-}
-
-/// A run that has not ended.
-pub(crate) struct ActiveRun {
-    pub(crate) name: String,
-    pub(crate) component: Arc<VerifiedComponent>,
-    pub(crate) powers: Arc<Powers>,
-    pub(crate) stopper: Stopper,
-    pub(crate) started: Timestamp,
-}
-
-/// A place in the table of runs, given back when dropped.
-pub(crate) struct Registered {
-    inner: Arc<Inner>,
-    run: String,
-}
-
-impl Drop for Registered {
-    fn drop(&mut self) {
-        self.inner.runs().remove(&self.run);
-    }
+    pub(crate) generation: AtomicU64,
 }
 
 impl Inner {
@@ -215,7 +205,8 @@ impl Inner {
             .map_err(|error| Refusal::System { cause: format!("{error:#}") })?;
         let system = |error: std::io::Error| Refusal::System { cause: error.to_string() };
         let host_name = HOST_KEY.parse().map_err(|_| Refusal::System { cause: "no host key".into() })?;
-        let host_key = KeyHandle::new(Arc::clone(&options.custodian), KeyName::new(KeyRole::Host, host_name))?;
+        let host_key =
+            KeyHandle::new(Arc::clone(&options.custodian), KeyName::new(KeyRole::Host, host_name))?;
         Ok(Self {
             id: identifier()?,
             cache: Cache::new(options.home.cache(), engine.clone()),
@@ -224,7 +215,7 @@ impl Inner {
             writer: Writer::start().map_err(system)?,
             runtime: runtime(options.capacity).map_err(system)?,
             linked: Linked::default(),
-            runs: Mutex::default(),
+            runs: Arc::default(),
             uses: Mutex::default(),
             generation: AtomicU64::new(0),
             home: options.home,
@@ -246,15 +237,6 @@ impl Inner {
         self.generation.load(Ordering::Acquire)
     }
 
-    pub(crate) fn runs(&self) -> MutexGuard<'_, BTreeMap<String, ActiveRun>> {
-        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn register(self: &Arc<Self>, run: String, active: ActiveRun) -> Registered {
-        self.runs().insert(run.clone(), active);
-        Registered { inner: Arc::clone(self), run }
-    }
-
     /// The counts of uses of an agent, which all its runs share.
     pub(crate) fn uses(&self, component: &VerifiedComponent) -> Arc<UseLedger> {
         let mut uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
@@ -270,55 +252,11 @@ impl Inner {
         }
         refusal
     }
-
-    /// The same component under what is in force now.
-    fn judged_again(&self, loaded: &Loaded) -> Result<Loaded, Refusal> {
-        let now = self.clock.now();
-        let generation = self.generation();
-        let trust = VerifiedTrust::load(&self.home, &self.config, now)?;
-        still_trusted(&loaded.component, &trust, now)?;
-        let (permissions, effective) = self.permissions(&loaded.component, &trust, now)?;
-        Ok(Loaded { permissions: Arc::new(permissions), effective, generation, ..loaded.clone() })
-    }
-
-    /// Judges every run again. What cannot be judged may do nothing more.
-    pub(crate) fn reload(&self) {
-        self.generation.fetch_add(1, Ordering::AcqRel);
-        let now = self.clock.now();
-        let trust = VerifiedTrust::load(&self.home, &self.config, now);
-        for (run, active) in self.runs().iter() {
-            let judged = match &trust {
-                Ok(trust) => self.effective_now(&active.component, trust, now),
-                Err(error) => Err(error.to_string()),
-            };
-            let replaced = judged.and_then(|effective| {
-                active.powers.gate.replace(effective).map_err(|error| error.to_string())
-            });
-            if let Err(cause) = replaced {
-                tracing::warn!(run, cause, "a run is not trusted any more and ends");
-                active.powers.gate.revoke_all();
-                active.stopper.stop();
-            }
-        }
-    }
-
-    fn effective_now(
-        &self,
-        component: &VerifiedComponent,
-        trust: &VerifiedTrust,
-        now: Timestamp,
-    ) -> Result<Effective, String> {
-        still_trusted(component, trust, now).map_err(|refusal| refusal.to_string())?;
-        let permissions = VerifiedPermissions::load(&self.home, &self.config, component, now)
-            .map_err(|error| error.to_string())?;
-        Ok(Effective::compute(component, &permissions, trust))
-    }
 }
 
 /// A run's or host's identifier.
 pub(crate) fn identifier() -> Result<String, Refusal> {
-    let bytes: [u8; 16] =
-        crypto::random().map_err(|error| Refusal::System { cause: error.to_string() })?;
+    let bytes: [u8; 16] = crypto::random().map_err(|error| Refusal::System { cause: error.to_string() })?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 

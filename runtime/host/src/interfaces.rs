@@ -98,8 +98,13 @@ mod tests {
     #[test]
     fn the_contract_and_wasi_are_known() {
         let imports = Imports::of(
-            ["kos:agent/types@0.1.0", "kos:agent/crypto@0.1.0", "kos:agent/audit@0.1.0", "wasi:cli/stdout@0.2.6",
-             "wasi:sockets/tcp@0.2.0"]
+            [
+                "kos:agent/types@0.1.0",
+                "kos:agent/crypto@0.1.0",
+                "kos:agent/audit@0.1.0",
+                "wasi:cli/stdout@0.2.6",
+                "wasi:sockets/tcp@0.2.0",
+            ]
             .map(String::from),
         );
         assert!(imports.unknown.is_empty());

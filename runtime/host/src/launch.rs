@@ -16,7 +16,7 @@ use wasmtime::component::ResourceTable;
 
 use crate::agent::{Agent, Powers};
 use crate::capability::audit::Notes;
-use crate::host::{ActiveRun, Inner};
+use crate::host::Inner;
 use crate::limits::Limiter;
 use crate::load::Loaded;
 use crate::network::Network;
@@ -25,6 +25,7 @@ use crate::output::Sink;
 use crate::record::Subject;
 use crate::refusal::Refusal;
 use crate::run::{ExitReport, Stopper, Task, Usage, size};
+use crate::runs::ActiveRun;
 use crate::storage::{Directory, Quota};
 use crate::wasi::{self, Stdin};
 
@@ -224,7 +225,7 @@ impl Inner {
     fn spawn(self: &Arc<Self>, loaded: &Loaded, subject: &Subject, task: Task) -> Run {
         let (sender, report) = oneshot::channel();
         let stopper = task.stopper.clone();
-        let active = self.register(
+        let active = self.runs.enter(
             subject.run.clone(),
             ActiveRun {
                 name: loaded.description.name.clone(),

@@ -36,7 +36,12 @@ enum Growth {
 impl Limiter {
     /// Limits of `memory` bytes, `table` elements and `instances` core instances, each over the whole store.
     pub(crate) fn new(memory: usize, table: usize, instances: usize) -> Self {
-        Self { memory: Counter::up_to(memory), table: Counter::up_to(table), instances, growth: Growth::Allowed }
+        Self {
+            memory: Counter::up_to(memory),
+            table: Counter::up_to(table),
+            instances,
+            growth: Growth::Allowed,
+        }
     }
 
     /// Memory is not to grow any more once the agent has started.
@@ -58,7 +63,12 @@ impl Limiter {
 }
 
 impl ResourceLimiter for Limiter {
-    fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         if self.growth == Growth::Over {
             return Err(Ended::Memory.into());
         }
@@ -70,7 +80,12 @@ impl ResourceLimiter for Limiter {
         Ok(())
     }
 
-    fn table_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         self.table.grow(current, desired, Ended::Table)
     }
 

@@ -5,9 +5,9 @@
 //!
 //! Keeps I1 (the bytes that were verified are the bytes that are compiled) and I2 (what is not granted is not linked).
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use kos_core::clock::Timestamp;
 use kos_core::custody::agents::{self, Rollback, Sighting};
@@ -18,7 +18,7 @@ use kos_core::id::Digest;
 use kos_core::manifest::{self, FILE_MAX, UnverifiedComponent, VerifiedComponent};
 use kos_core::permission::{Effective, UseLedger, VerifiedPermissions};
 use kos_core::trust::VerifiedTrust;
-use wasmtime::component::{Component, Linker};
+use wasmtime::component::Component;
 use wasmtime_wasi::p2::bindings::CommandPre;
 
 use crate::agent::{Agent, Description};
@@ -29,13 +29,9 @@ use crate::interfaces::Imports;
 use crate::record;
 use crate::refusal::Refusal;
 use crate::text;
-use crate::wasi;
 
 /// What a detached signature's file name adds to the component's.
 const DETACHED_SUFFIX: &str = ".signature";
-
-/// Most components that a host keeps linked. More are linked again when they are launched.
-const LINKED: usize = 256;
 
 /// Longest part of wasmtime's complaint that is shown.
 const COMPLAINT_BYTES: usize = 512;
@@ -181,18 +177,14 @@ impl Inner {
         interfaces: &BTreeSet<Interface>,
     ) -> Result<(Cached, CommandPre<Agent>), Refusal> {
         let digest = component.digest();
-        if let Some(command) = self.linked.commands().get(&digest) {
-            return Ok((Cached::Loaded, command.clone()));
+        if let Some(command) = self.linked.command(&digest) {
+            return Ok((Cached::Loaded, command));
         }
         let (cached, compiled) = self.artifact(component)?;
         let linker = self.linked.linker(&self.engine, interfaces).map_err(link_refusal)?;
         let instance = linker.instantiate_pre(&compiled).map_err(link_refusal)?;
         let command = CommandPre::new(instance).map_err(|_| Refusal::NoMain)?;
-        let mut commands = self.linked.commands();
-        if commands.len() >= LINKED {
-            commands.clear();
-        }
-        commands.insert(digest, command.clone());
+        self.linked.keep(digest, &command);
         Ok((cached, command))
     }
 
@@ -242,60 +234,4 @@ fn check_imports(
     }
     let missing = effective.missing(&imports.names(), shown, now);
     if missing.is_empty() { Ok(imports) } else { Err(Refusal::Missing { missing }) }
-}
-
-/// What is linked already: a linker for each set of interfaces, and a command for each component.
-#[derive(Default)]
-pub(crate) struct Linked {
-    linkers: Mutex<HashMap<BTreeSet<Interface>, Arc<Linker<Agent>>>>,
-    commands: Mutex<HashMap<Digest, CommandPre<Agent>>>,
-}
-
-impl Linked {
-    fn commands(&self) -> std::sync::MutexGuard<'_, HashMap<Digest, CommandPre<Agent>>> {
-        self.commands.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn linker(
-        &self,
-        engine: &wasmtime::Engine,
-        interfaces: &BTreeSet<Interface>,
-    ) -> wasmtime::Result<Arc<Linker<Agent>>> {
-        let mut linkers = self.linkers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(linker) = linkers.get(interfaces) {
-            return Ok(Arc::clone(linker));
-        }
-        let mut linker = Linker::new(engine);
-        wasi::add_to_linker(&mut linker)?;
-        for interface in interfaces {
-            interface.add_to(&mut linker)?;
-        }
-        let linker = Arc::new(linker);
-        linkers.insert(interfaces.clone(), Arc::clone(&linker));
-        Ok(linker)
-    }
-}
-
-/// Whether a component that was verified earlier would be accepted by the trust store as it is now.
-pub(crate) fn still_trusted(
-    component: &VerifiedComponent,
-    trust: &VerifiedTrust,
-    now: Timestamp,
-) -> Result<(), manifest::Refusal> {
-    let digest = component.digest();
-    if let Some(revocation) = trust.component_revocation(&digest) {
-        return Err(manifest::Refusal::ComponentRevoked { component: digest, revocation: revocation.clone() });
-    }
-    for key in component.signers() {
-        if let Some(revocation) = trust.key_revocation(key) {
-            return Err(manifest::Refusal::KeyRevoked { key: *key, revocation: revocation.clone() });
-        }
-    }
-    if trust.level_of(&component.manifest().author).is_none_or(|level| level < component.level()) {
-        return Err(manifest::Refusal::UntrustedSigners { signers: component.signers().to_vec() });
-    }
-    match component.manifest().expires {
-        Some(at) if at <= now => Err(manifest::Refusal::Expired { expires: at, now }),
-        Some(_) | None => Ok(()),
-    }
 }

@@ -7,21 +7,20 @@
 //! In scope: the check at each use of a socket, and of name lookup. Out of scope: who may reach what (`kos_core::permission`).
 //! Keeps I4: the grant is judged again at each use.
 
+mod lookup;
+
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::sync::Arc;
 
 use kos_core::permission::NetworkHost;
 use kos_core::resource::NetworkAccess;
-use wasmtime::component::{HasData, Linker, Resource};
-use wasmtime_wasi::p2::bindings::sockets::ip_name_lookup::{self, HostResolveAddressStream, ResolveAddressStream};
-use wasmtime_wasi::p2::bindings::sockets::network::{self as sockets, ErrorCode, HostNetwork, IpAddress, Network as NetworkHandle};
-use wasmtime_wasi::p2::{DynPollable, SocketError};
-use wasmtime_wasi::sockets::{SocketAddrUse, WasiSocketsCtxView, WasiSocketsView as _};
 use wasmtime_wasi::WasiCtxBuilder;
+use wasmtime_wasi::sockets::SocketAddrUse;
 
-use crate::agent::Agent;
 use crate::agent::Powers;
+
+pub(crate) use lookup::add_to_linker;
 
 /// What one run may reach.
 #[derive(Clone, Debug)]
@@ -67,13 +66,21 @@ impl Network {
     }
 }
 
-async fn is_restricted_use_allowed(hosts: Arc<HashSet<NetworkHost>>, address: SocketAddr, usage: SocketAddrUse) -> bool {
+async fn is_restricted_use_allowed(
+    hosts: Arc<HashSet<NetworkHost>>,
+    address: SocketAddr,
+    usage: SocketAddrUse,
+) -> bool {
     match usage {
         // Bound by the system before it connects; listening is what would open the agent to others.
-        SocketAddrUse::TcpBind | SocketAddrUse::UdpBind => address.ip().is_unspecified() && address.port() == 0,
+        SocketAddrUse::TcpBind | SocketAddrUse::UdpBind => {
+            address.ip().is_unspecified() && address.port() == 0
+        }
         SocketAddrUse::TcpListen | SocketAddrUse::TcpAccept => false,
         SocketAddrUse::TcpConnect | SocketAddrUse::UdpSend | SocketAddrUse::UdpReceive => {
-            tokio::task::spawn_blocking(move || hosts.iter().any(|host| reaches(host, address))).await.unwrap_or(false)
+            tokio::task::spawn_blocking(move || hosts.iter().any(|host| reaches(host, address)))
+                .await
+                .unwrap_or(false)
         }
     }
 }
@@ -118,73 +125,11 @@ fn is_public(address: IpAddr) -> bool {
             // Global unicast is 2000::/3; in it, 2001:db8::/32 is documentation, and 64:ff9b::/96 and 2002::/16 embed IPv4.
             None => {
                 let [first, second, ..] = address.segments();
-                (0x2000..0x4000).contains(&first) && first != 0x2002 && !(first == 0x2001 && matches!(second, 0 | 0xdb8))
+                (0x2000..0x4000).contains(&first)
+                    && first != 0x2002
+                    && !(first == 0x2001 && matches!(second, 0 | 0xdb8))
             }
         },
-    }
-}
-
-/// Replaces wasmtime-wasi's `wasi:sockets/ip-name-lookup` by one that looks up listed names only: a lookup reaches whoever serves
-/// the name, and its text can carry anything out.
-pub(crate) fn add_to_linker(linker: &mut Linker<Agent>) -> wasmtime::Result<()> {
-    linker.allow_shadowing(true);
-    ip_name_lookup::add_to_linker::<Agent, Lookup<'static>>(linker, |agent| {
-        let network = agent.network.clone();
-        Lookup { inner: agent.sockets(), network }
-    })?;
-    linker.allow_shadowing(false);
-    Ok(())
-}
-
-struct Lookup<'a> {
-    inner: WasiSocketsCtxView<'a>,
-    network: Network,
-}
-
-impl HasData for Lookup<'static> {
-    type Data<'a> = Lookup<'a>;
-}
-
-impl ip_name_lookup::Host for Lookup<'_> {
-    fn resolve_addresses(
-        &mut self,
-        network: Resource<NetworkHandle>,
-        name: String,
-    ) -> Result<Resource<ResolveAddressStream>, SocketError> {
-        if !self.network.may_look_up(&name) {
-            return Err(ErrorCode::AccessDenied.into());
-        }
-        self.inner.resolve_addresses(network, name)
-    }
-}
-
-impl sockets::Host for Lookup<'_> {
-    fn convert_error_code(&mut self, error: SocketError) -> wasmtime::Result<ErrorCode> {
-        self.inner.convert_error_code(error)
-    }
-
-    fn network_error_code(&mut self, error: Resource<wasmtime::Error>) -> wasmtime::Result<Option<ErrorCode>> {
-        self.inner.network_error_code(error)
-    }
-}
-
-impl HostNetwork for Lookup<'_> {
-    fn drop(&mut self, network: Resource<NetworkHandle>) -> wasmtime::Result<()> {
-        HostNetwork::drop(&mut self.inner, network)
-    }
-}
-
-impl HostResolveAddressStream for Lookup<'_> {
-    fn resolve_next_address(&mut self, stream: Resource<ResolveAddressStream>) -> Result<Option<IpAddress>, SocketError> {
-        self.inner.resolve_next_address(stream)
-    }
-
-    fn subscribe(&mut self, stream: Resource<ResolveAddressStream>) -> wasmtime::Result<Resource<DynPollable>> {
-        self.inner.subscribe(stream)
-    }
-
-    fn drop(&mut self, stream: Resource<ResolveAddressStream>) -> wasmtime::Result<()> {
-        HostResolveAddressStream::drop(&mut self.inner, stream)
     }
 }
 
@@ -197,9 +142,27 @@ mod tests {
     #[test]
     fn addresses_that_are_not_of_the_internet_at_large_are_private() {
         for private in [
-            "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1",
-            "255.255.255.255", "198.18.0.1", "192.0.2.1", "::1", "::", "fe80::1", "fc00::1", "ff02::1", "::ffff:10.0.0.1",
-            "::ffff:127.0.0.1", "2001:db8::1", "2002:7f00:1::", "64:ff9b::7f00:1",
+            "127.0.0.1",
+            "10.1.2.3",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "100.64.0.1",
+            "0.0.0.0",
+            "224.0.0.1",
+            "255.255.255.255",
+            "198.18.0.1",
+            "192.0.2.1",
+            "::1",
+            "::",
+            "fe80::1",
+            "fc00::1",
+            "ff02::1",
+            "::ffff:10.0.0.1",
+            "::ffff:127.0.0.1",
+            "2001:db8::1",
+            "2002:7f00:1::",
+            "64:ff9b::7f00:1",
         ] {
             assert!(!is_public(private.parse().unwrap()), "{private}");
         }

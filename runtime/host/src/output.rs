@@ -5,18 +5,19 @@
 //!
 //! Keeps I7: output beyond the cap ends the agent, and what waits to be written is bounded.
 
+mod flow;
+
 use std::io::Write;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::Notify;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
-use crate::outcome::Ended;
 use crate::text;
+
+use flow::Flow;
 
 /// Most bytes that wait for a slow reader; an agent that has them waits too.
 const PENDING_BYTES: usize = 64 << 10;
@@ -60,6 +61,10 @@ impl Sink {
         Self::new(std::io::sink())
     }
 
+    fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     fn write(&self, text: &[u8]) -> std::io::Result<()> {
         let mut writer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         writer.write_all(text)?;
@@ -75,23 +80,15 @@ impl std::fmt::Debug for Sink {
 
 /// The thread that writes for all agents of a host.
 #[derive(Clone, Debug)]
-pub(crate) struct Writer(mpsc::Sender<Piece>);
-
-#[derive(Debug)]
-struct Piece {
-    text: String,
-    sink: Sink,
-    flow: Arc<Flow>,
-}
+pub(crate) struct Writer(mpsc::Sender<Arc<Flow>>);
 
 impl Writer {
     /// Starts the thread; it ends when the last `Writer` and the last stream are gone.
     pub(crate) fn start() -> std::io::Result<Self> {
-        let (sender, pieces) = mpsc::channel::<Piece>();
+        let (sender, flows) = mpsc::channel::<Arc<Flow>>();
         std::thread::Builder::new().name("kos-output".into()).spawn(move || {
-            for piece in pieces {
-                let written = piece.sink.write(piece.text.as_bytes());
-                piece.flow.finish(piece.text.len(), written.is_err());
+            for flow in flows {
+                flow.write_waiting();
             }
         })?;
         Ok(Self(sender))
@@ -123,7 +120,7 @@ pub(crate) struct Output {
 impl Output {
     /// How many bytes the agent wrote.
     pub(crate) fn written(&self) -> u64 {
-        self.flow.written.load(Ordering::Relaxed) as u64
+        self.flow.written()
     }
 
     /// Writes what is still held back, and waits, but not for ever, until it has reached its reader.
@@ -133,51 +130,6 @@ impl Output {
         }
         let drained = self.flow.wait_until(|pending| pending == 0);
         drop(tokio::time::timeout(DRAIN, drained).await);
-    }
-}
-
-/// What both streams of a run share: the cap, and how much is under way to the reader.
-#[derive(Debug)]
-struct Flow {
-    limit: usize,
-    written: AtomicUsize,
-    pending: AtomicUsize,
-    broken: AtomicBool,
-    changed: Notify,
-}
-
-impl Flow {
-    fn new(limit: u64) -> Self {
-        Self {
-            limit: usize::try_from(limit).unwrap_or(usize::MAX),
-            written: AtomicUsize::new(0),
-            pending: AtomicUsize::new(0),
-            broken: AtomicBool::new(false),
-            changed: Notify::new(),
-        }
-    }
-
-    fn admit(&self, length: usize) -> Result<(), Ended> {
-        let before = self.written.fetch_add(length, Ordering::Relaxed);
-        if before.saturating_add(length) > self.limit { Err(Ended::Output) } else { Ok(()) }
-    }
-
-    fn finish(&self, length: usize, failed: bool) {
-        if failed {
-            self.broken.store(true, Ordering::Relaxed);
-        }
-        self.pending.fetch_sub(length, Ordering::AcqRel);
-        self.changed.notify_waiters();
-    }
-
-    async fn wait_until(&self, enough: impl Fn(usize) -> bool) {
-        loop {
-            let changed = self.changed.notified();
-            if enough(self.pending.load(Ordering::Acquire)) {
-                return;
-            }
-            changed.await;
-        }
     }
 }
 
@@ -222,10 +174,8 @@ impl Lines {
         if let Some(prefix) = &self.prefix {
             text = text.lines().flat_map(|line| [prefix.as_str(), line, "\n"]).collect();
         }
-        self.flow.pending.fetch_add(text.len(), Ordering::AcqRel);
-        let piece = Piece { text, sink: self.sink.clone(), flow: Arc::clone(&self.flow) };
-        if let Err(mpsc::SendError(piece)) = self.writer.0.send(piece) {
-            self.flow.finish(piece.text.len(), true);
+        if self.flow.leave(&self.sink, text) && self.writer.0.send(Arc::clone(&self.flow)).is_err() {
+            self.flow.write_waiting();
         }
     }
 }
@@ -244,7 +194,7 @@ fn whole_characters(bytes: &[u8]) -> usize {
 pub(crate) struct Stream(Arc<Mutex<Lines>>);
 
 impl Stream {
-    fn lines(&self) -> std::sync::MutexGuard<'_, Lines> {
+    fn lines(&self) -> MutexGuard<'_, Lines> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -289,10 +239,10 @@ impl OutputStream for Stream {
 
     fn check_write(&mut self) -> StreamResult<usize> {
         let lines = self.lines();
-        if lines.flow.broken.load(Ordering::Relaxed) {
+        if lines.flow.is_broken() {
             return Err(StreamError::Closed);
         }
-        Ok(PENDING_BYTES.saturating_sub(lines.flow.pending.load(Ordering::Acquire)))
+        Ok(PENDING_BYTES.saturating_sub(lines.flow.pending()))
     }
 }
 

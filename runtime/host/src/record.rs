@@ -3,7 +3,7 @@
 //! In scope: which facts stand in which entry. Out of scope: when they are written (`launch`, `run`).
 
 use kos_core::id::Digest;
-use kos_core::log::{Event, EventType, OpenRun, PartyType};
+use kos_core::log::{Event, EventType, PartyType};
 use kos_core::manifest::VerifiedComponent;
 use kos_core::permission::{DenialCount, DenialLedger, Denied, Limits, VerifiedPermissions};
 use serde_json::json;
@@ -82,14 +82,6 @@ impl Subject {
     pub(crate) fn note(&self, topic: &str, text: &str) -> Event {
         self.event(EventType::SystemModification).on("note", topic).with("text", text)
     }
-}
-
-/// A run whose host died before it could write its exit.
-pub(crate) fn recovered(open: &OpenRun) -> Event {
-    Event::new(EventType::AgentExit, PartyType::Agent, &*open.agent)
-        .with("run", &*open.run)
-        .with("host", &*open.host)
-        .with("outcome", "recovered")
 }
 
 fn counted(kinds: &[DenialCount]) -> serde_json::Value {

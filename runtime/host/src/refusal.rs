@@ -125,11 +125,15 @@ impl Refusal {
             Self::Agent(AgentsError::Rollback { .. }) => {
                 Some("grant the agent with `allow-rollback = true`, or launch the newer version".into())
             }
-            Self::UnknownImport { .. } => Some("build the component against the WIT of this version of kOS".into()),
+            Self::UnknownImport { .. } => {
+                Some("build the component against the WIT of this version of kOS".into())
+            }
             Self::NoMain => Some("build it as a command: `cargo build --target wasm32-wasip2`".into()),
             Self::Full { .. } => Some("kos stop AGENT".into()),
             Self::Storage(StorageError::Busy) => Some("kos ps".into()),
-            Self::Compile(CompileError::Timeout { .. }) => Some("launch it again when the machine is less busy".into()),
+            Self::Compile(CompileError::Timeout { .. }) => {
+                Some("launch it again when the machine is less busy".into())
+            }
             Self::Log(_) => Some("kos log verify".into()),
             _ => None,
         }
@@ -158,7 +162,9 @@ impl Refusal {
             | Self::Missing { .. }
             | Self::UnknownImport { .. }
             | Self::NoMain
-            | Self::Compile(CompileError::Invalid { .. } | CompileError::Broke { .. } | CompileError::TooLarge { .. })
+            | Self::Compile(
+                CompileError::Invalid { .. } | CompileError::Broke { .. } | CompileError::TooLarge { .. },
+            )
             | Self::Link { .. } => true,
             Self::NotFound { .. }
             | Self::Compile(_)

@@ -47,11 +47,8 @@ fn skip_escape(characters: &mut std::str::Chars<'_>) {
 
 fn skip_control_sequence(characters: &mut std::str::Chars<'_>) {
     let rest = characters.as_str();
-    let length: usize = rest
-        .chars()
-        .take_while(|character| matches!(character, ' '..='?'))
-        .map(char::len_utf8)
-        .sum();
+    let length: usize =
+        rest.chars().take_while(|character| matches!(character, ' '..='?')).map(char::len_utf8).sum();
     *characters = rest.get(length..).unwrap_or_default().chars();
     if characters.as_str().starts_with(|character| matches!(character, '@'..='~')) {
         characters.next();

@@ -12,7 +12,9 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use super::error::CustodyError;
-use super::request::{self, Custodian, KeyName, agent_key_name};
+use super::key_name::{KeyName, agent_key_name};
+use super::request::{self, Custodian};
+use super::write;
 use crate::canonical::{self, CanonicalError, base64_bytes};
 use crate::clock::Timestamp;
 use crate::crypto::Signer;
@@ -174,7 +176,7 @@ pub fn register_or_load(
         }
         None => first(custodian, &key, sighting)?,
     };
-    write(home, host, &record)?;
+    store(home, host, &record)?;
     Ok(record)
 }
 
@@ -313,14 +315,14 @@ fn parse(path: &Path, bytes: &[u8], host: &Did) -> Result<AgentRecord, AgentsErr
         .map_err(|source| AgentsError::Malformed { path: path.to_owned(), source })
 }
 
-fn write(home: &Home, host: &dyn Signer, record: &AgentRecord) -> Result<(), AgentsError> {
+fn store(home: &Home, host: &dyn Signer, record: &AgentRecord) -> Result<(), AgentsError> {
     let path = record_path(home, &record.agent);
     let payload = canonical::to_canonical(record)
         .map_err(|source| AgentsError::Malformed { path: path.clone(), source })?;
     let bytes = Envelope::sign(RECORD_TYPE, payload, &[host])
         .and_then(|envelope| envelope.to_bytes())
         .map_err(|source| AgentsError::Signature { path: path.clone(), source })?;
-    Ok(durable::replace(&path, &bytes)?)
+    Ok(write::replace_swept(&path, &bytes)?)
 }
 
 fn record_path(home: &Home, agent: &AgentRef) -> PathBuf {

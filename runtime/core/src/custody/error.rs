@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::kdf::KdfError;
-use super::request::KeyName;
+use super::key_name::KeyName;
 use super::slot::SLOTS_MAX;
 use crate::canonical::CanonicalError;
 use crate::crypto::CryptoError;

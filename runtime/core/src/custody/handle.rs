@@ -5,7 +5,8 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use super::error::CustodyError;
-use super::request::{Answer, Custodian, KeyName, PublicKeys, Request, Signature};
+use super::key_name::KeyName;
+use super::request::{Answer, Custodian, PublicKeys, Request, Signature};
 use crate::crypto::{SignError, Signer};
 use crate::id::Did;
 

@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::error::CustodyError;
-use super::request::{AGREEMENT_KEY_TYPE, KeyName, KeyRole, MacPurpose, PublicKeys, Secret, Signature};
+use super::key_name::{KeyName, KeyRole};
+use super::request::{AGREEMENT_KEY_TYPE, MacPurpose, PublicKeys, Secret, Signature};
 use super::root::RootKey;
 use super::wrap::{self, Salt, Wrapped};
 use super::write::WriteLock;

@@ -9,6 +9,7 @@ pub mod agents;
 mod error;
 mod handle;
 mod kdf;
+mod key_name;
 mod keyring;
 mod policy;
 mod portable;
@@ -28,9 +29,9 @@ use std::sync::Arc;
 pub use error::CustodyError;
 pub use handle::KeyHandle;
 pub use kdf::{Kdf, KdfError};
+pub use key_name::{KeyName, KeyNameError, KeyRole, agent_key_name};
 pub use request::{
-    AGREEMENT_KEY_TYPE, Answer, Custodian, KeyName, KeyNameError, KeyRole, MacPurpose, PublicKeys, Request,
-    Secret, Signature, agent_key_name, is_attested,
+    AGREEMENT_KEY_TYPE, Answer, Custodian, MacPurpose, PublicKeys, Request, Secret, Signature, is_attested,
 };
 pub use rotation::{ROTATION_TYPE, Rotation};
 pub use slot::{SlotSpec, Unlock};

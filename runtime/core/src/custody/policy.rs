@@ -4,7 +4,8 @@
 //! never copied, and what custody itself states about keys cannot be had by asking for a signature (I6).
 
 use super::error::CustodyError;
-use super::request::{AGREEMENT_KEY_TYPE, KeyName, KeyRole};
+use super::key_name::{KeyName, KeyRole};
+use super::request::AGREEMENT_KEY_TYPE;
 use super::rotation::ROTATION_TYPE;
 
 /// The first word of a pre-authentication encoding.

@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::error::CustodyError;
 use super::kdf::Kdf;
+use super::key_name::KeyName;
 use super::keyring::KeyPair;
-use super::request::{KeyName, PublicKeys, Secret};
+use super::request::{PublicKeys, Secret};
 use super::wrap::{self, Salt, UnwrapError, Wrapped};
 use crate::canonical::{self, base64_bytes};
 

@@ -1,7 +1,7 @@
 //! Slots: the ways to unlock the one root key, each wrapping the same key under its own secret.
 //!
 //! In scope: `slots.json` and its changes; each slot's kind, parameters and label are authenticated with its wrapping,
-//! and the file as a whole by the root key. Out of scope: what the root key protects ([`super::keyring`]). An old copy
+//! and the file as a whole by the root key. Out of scope: what the root key protects (the keyring). An old copy
 //! of the file keeps a removed slot usable; whoever could have copied the file is shut out by new keys only.
 
 use std::path::{Path, PathBuf};

@@ -21,10 +21,9 @@ impl WriteLock {
     }
 
     /// Replaces a file whole. What a writer that died has left half done beside it is cleared first: it would else be
-    /// in the way of a process with the same number, as on a machine that starts one process after each power cut.
+    /// in the way of a process with the same number, as on a machine that starts the same few after each power cut.
     pub(super) fn replace(&self, path: &Path, bytes: &[u8]) -> Result<(), CustodyError> {
-        self.sweep(path)?;
-        Ok(durable::replace(path, bytes)?)
+        Ok(replace_swept(path, bytes)?)
     }
 
     /// Removes a file, if it is there, so that it stays removed.
@@ -38,7 +37,7 @@ impl WriteLock {
 
     /// Overwrites a file, as far as the file system does so in place, and removes it.
     pub(super) fn erase(&self, path: &Path) -> Result<(), CustodyError> {
-        self.sweep(path)?;
+        sweep(path)?;
         let size = match fs::metadata(path) {
             Ok(metadata) => metadata.len(),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -55,21 +54,28 @@ impl WriteLock {
         }
         self.remove(path)
     }
+}
 
-    fn sweep(&self, path: &Path) -> Result<(), CustodyError> {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let (prefix, directory) = (format!(".{name}."), directory_of(path));
-        let failed = |source| DurableError::Io { action: "list", path: directory.to_owned(), source };
-        for entry in fs::read_dir(directory).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
-            let name = entry.file_name();
-            let name = name.to_string_lossy();
-            if name.starts_with(&prefix) && name.ends_with(".tmp") {
-                self.remove(&entry.path())?;
-            }
+/// Replaces a file whole, after what an earlier writer has left half done beside it is cleared. Only for whoever holds
+/// the lock of its directory: another writer's temporary file must not be cleared.
+pub(super) fn replace_swept(path: &Path, bytes: &[u8]) -> Result<(), DurableError> {
+    sweep(path)?;
+    durable::replace(path, bytes)
+}
+
+fn sweep(path: &Path) -> Result<(), DurableError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let (prefix, directory) = (format!(".{name}."), directory_of(path));
+    let failed = |action| move |source| DurableError::Io { action, path: directory.to_owned(), source };
+    for entry in fs::read_dir(directory).map_err(failed("list"))? {
+        let entry = entry.map_err(failed("list"))?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with(&prefix) && name.ends_with(".tmp") {
+            fs::remove_file(entry.path()).map_err(failed("clear"))?;
         }
-        Ok(())
     }
+    Ok(())
 }
 
 fn directory_of(path: &Path) -> &Path {

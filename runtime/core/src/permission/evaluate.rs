@@ -245,7 +245,7 @@ impl Effective {
         }
         let rules = self.rules(capability).ok_or(Reason::NotDeclared)?;
         let declared = rules.declared.as_ref().ok_or(Reason::NotDeclared)?;
-        if has_scope && !declared.iter().any(|pattern| pattern.covers(scope)) {
+        if has_scope && !declared.covers(scope) {
             return Err(Reason::OutsideDeclaration);
         }
         if !rules.is_under_ceiling {
@@ -256,7 +256,7 @@ impl Effective {
         }
         let mut nearest = Shortfall::start(rules.allowances.is_empty());
         for allowance in &rules.allowances {
-            if has_scope && !allowance.patterns.iter().any(|pattern| pattern.covers(scope)) {
+            if has_scope && !allowance.patterns.covers(scope) {
                 continue;
             }
             let shortfall = match self.shortfall(allowance, now, environment) {

@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 
-use super::effective::{Allowance, CapabilityRules, Effective};
+use super::effective::{Allowance, CapabilityRules, Effective, Patterns};
 use super::evaluate::{Decision, Facts, Reason, evaluate};
 use super::grant_id::GrantId;
 use crate::capability::Capability;
@@ -164,8 +164,8 @@ impl Effective {
     }
 
     fn declared_scopes(&self, capability: Capability) -> Vec<String> {
-        let declared = self.rules(capability).and_then(|rules| rules.declared.as_deref()).unwrap_or_default();
-        declared.iter().map(ToString::to_string).collect()
+        let declared = self.rules(capability).and_then(|rules| rules.declared.as_ref());
+        declared.map_or(&[][..], Patterns::as_slice).iter().map(ToString::to_string).collect()
     }
 }
 

@@ -1,7 +1,8 @@
 //! How often counted rules have been used: `uses<=N` and `rate<=N/span`.
 //!
 //! In scope: counting within one process, exactly, by whatever number of threads. Out of scope: counts that outlive the
-//! process. A rate is exact: in no window of its length are there more uses than it says, not even across two.
+//! process or span several; each host counts for itself. A rate is exact: in no window of its length are there more uses
+//! than it says, not even across two.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -124,7 +124,8 @@ fn verify(mut call: Call<'_>, (signer, context, message, signature): VerifyArgum
         Ok(grant) => grant,
         Err(denied) => return Ok((Err(denied.into()),)),
     };
-    let (message, signature) = (message.as_le_slice(call.as_context()), signature.as_le_slice(call.as_context()));
+    let (message, signature) =
+        (message.as_le_slice(call.as_context()), signature.as_le_slice(call.as_context()));
     Ok((keys::verify(&grant, &context, message, signature),))
 }
 
@@ -136,7 +137,8 @@ fn seal(mut call: Call<'_>, (recipient, associated, plaintext): SealArguments) -
         Ok(grant) => grant,
         Err(denied) => return Ok((Err(denied.into()),)),
     };
-    let (associated, plaintext) = (associated.as_le_slice(call.as_context()), plaintext.as_le_slice(call.as_context()));
+    let (associated, plaintext) =
+        (associated.as_le_slice(call.as_context()), plaintext.as_le_slice(call.as_context()));
     Ok((keys::seal(&grant, associated, plaintext),))
 }
 
@@ -147,6 +149,7 @@ async fn open(mut call: Call<'_>, associated: WasmList<u8>, sealed: WasmList<u8>
         Ok(grant) => grant,
         Err(denied) => return Ok((Err(denied.into()),)),
     };
-    let (associated, sealed) = (associated.as_le_slice(call.as_context()), sealed.as_le_slice(call.as_context()));
+    let (associated, sealed) =
+        (associated.as_le_slice(call.as_context()), sealed.as_le_slice(call.as_context()));
     Ok((keys::open(&grant, &powers.key, associated.to_vec(), sealed.to_vec()).await,))
 }

@@ -13,13 +13,13 @@ use std::path::PathBuf;
 use kos_core::clock::Timestamp;
 use kos_core::durable::{DurableError, Lock};
 use kos_core::home::Home;
+use kos_core::recovery;
 use serde::{Deserialize, Serialize};
 
 pub use client::{ControlError, RunningHost, ps, reload, stop, stop_all};
 pub(crate) use server::Server;
 
 use crate::host::Inner;
-use crate::record;
 use crate::refusal::Refusal;
 
 /// Longest request. All there are fit in a fraction of it.
@@ -91,10 +91,9 @@ fn is_alive(home: &Home, host: &str) -> Result<bool, DurableError> {
 /// Writes the exit entries that hosts which died could not write (I8).
 pub(crate) fn close_orphans(inner: &Inner) -> Result<(), Refusal> {
     // A host whose lock cannot be looked at is taken to live: a wrong `recovered` would be worse than a late one.
-    for open in inner.log.open_runs()? {
-        if open.host != inner.id && !is_alive(&inner.home, &open.host).unwrap_or(true) {
-            inner.log.append(record::recovered(&open))?;
-        }
+    let is_alive = |host: &str| host == inner.id || is_alive(&inner.home, host).unwrap_or(true);
+    for run in recovery::close_orphans(&inner.log, is_alive)? {
+        tracing::warn!(run = run.run, agent = run.agent, "a run whose host died was closed");
     }
     Ok(())
 }

@@ -11,8 +11,9 @@ use kos_core::canonical;
 use kos_core::durable::Lock;
 
 use super::{Answer, REQUEST_BYTES, Request, RunningAgent, lock_path, socket_path};
-use crate::host::{ActiveRun, Inner};
+use crate::host::Inner;
 use crate::refusal::Refusal;
+use crate::runs::ActiveRun;
 
 /// How long a client may take to say what it wants: it is a program on the same machine.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -32,7 +33,10 @@ impl Server {
         let socket = socket_path(&inner.home, &inner.id);
         let listener = bind(&socket).map_err(system)?;
         let host = Arc::downgrade(inner);
-        std::thread::Builder::new().name("kos-control".into()).spawn(move || serve(&listener, &host)).map_err(system)?;
+        std::thread::Builder::new()
+            .name("kos-control".into())
+            .spawn(move || serve(&listener, &host))
+            .map_err(system)?;
         Ok(Self { socket, lock, _held: held })
     }
 }
@@ -40,7 +44,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         // Wakes the thread, which then sees that the host is gone.
-        drop(UnixStream::connect(&self.socket));
+        drop(super::client::through_directory(&self.socket, |short| UnixStream::connect(short)));
         drop(fs::remove_file(&self.socket));
         drop(fs::remove_file(&self.lock));
     }
@@ -87,20 +91,20 @@ fn converse(inner: &Inner, stream: &UnixStream) -> std::io::Result<()> {
 
 fn answer(inner: &Inner, request: &Request) -> Answer {
     match request {
-        Request::Ps {} => {
-            Answer::Runs { runs: inner.runs().iter().map(|(run, active)| describe(run, active)).collect() }
-        }
+        Request::Ps {} => Answer::Runs {
+            runs: inner.runs.table().iter().map(|(run, active)| describe(run, active)).collect(),
+        },
         Request::Stop { run } => stop(inner, |id, active| id == run || active.name == *run),
         Request::StopAll {} => stop(inner, |_, _| true),
         Request::Reload {} => {
             inner.reload();
-            Answer::Done { runs: inner.runs().len() }
+            Answer::Done { runs: inner.runs.table().len() }
         }
     }
 }
 
 fn stop(inner: &Inner, is_meant: impl Fn(&str, &ActiveRun) -> bool) -> Answer {
-    let runs = inner.runs();
+    let runs = inner.runs.table();
     let meant = runs.iter().filter(|(id, active)| is_meant(id, active));
     Answer::Done { runs: meant.inspect(|(_, active)| active.stopper.stop()).count() }
 }

@@ -1,6 +1,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot set up its streams has failed")]
 
 use super::*;
+use crate::outcome::Ended;
 
 type Shown = Arc<Mutex<Vec<u8>>>;
 

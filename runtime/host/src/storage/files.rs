@@ -4,12 +4,15 @@
 //! Links are refused: a second name for a file would make its size count twice or not at all. Removing a file that is
 //! still open is refused too, as it would go on using the disk uncounted.
 
+use kos_core::permission::Gate;
+use kos_core::resource::StorageAccess;
 use wasmtime::component::{HasData, Linker, Resource};
 use wasmtime_wasi::WasiCtxView;
 use wasmtime_wasi::filesystem::WasiFilesystemCtxView;
 use wasmtime_wasi::p2::bindings::filesystem::types::{
-    self, Advice, Descriptor, DescriptorFlags, DescriptorStat, DescriptorType, DirectoryEntry, DirectoryEntryStream, ErrorCode,
-    Filesize, HostDescriptor, HostDirectoryEntryStream, MetadataHashValue, NewTimestamp, OpenFlags, PathFlags,
+    self, Advice, Descriptor, DescriptorFlags, DescriptorStat, DescriptorType, DirectoryEntry,
+    DirectoryEntryStream, ErrorCode, Filesize, HostDescriptor, HostDirectoryEntryStream, MetadataHashValue,
+    NewTimestamp, OpenFlags, PathFlags,
 };
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsError, FsResult};
 
@@ -21,9 +24,9 @@ use crate::agent::Agent;
 pub(crate) fn add_to_linker(linker: &mut Linker<Agent>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
     types::add_to_linker::<Agent, Files<'static>>(linker, |agent| {
-        let quota = agent.quota.as_mut();
+        let (quota, gate) = (agent.quota.as_mut(), &agent.powers.gate);
         let WasiCtxView { ctx, table } = WasiCtxView { ctx: &mut agent.wasi, table: &mut agent.table };
-        Files { inner: WasiFilesystemCtxView { ctx: ctx.filesystem(), table }, quota }
+        Files { inner: WasiFilesystemCtxView { ctx: ctx.filesystem(), table }, quota, gate }
     })?;
     linker.allow_shadowing(false);
     Ok(())
@@ -33,6 +36,7 @@ pub(crate) fn add_to_linker(linker: &mut Linker<Agent>) -> wasmtime::Result<()> 
 pub(crate) struct Files<'a> {
     inner: WasiFilesystemCtxView<'a>,
     quota: Option<&'a mut Quota>,
+    gate: &'a Gate,
 }
 
 impl HasData for Files<'static> {
@@ -56,7 +60,11 @@ fn identity(hash: MetadataHashValue) -> FileIdentity {
 }
 
 impl Files<'_> {
+    /// What every opening and every change asks first: whether storage is still granted (I4), and how much of it.
     fn quota(&mut self) -> FsResult<&mut Quota> {
+        if self.gate.resources().storage == StorageAccess::None {
+            return Err(ErrorCode::NotPermitted.into());
+        }
         self.quota.as_deref_mut().ok_or_else(|| ErrorCode::NotPermitted.into())
     }
 
@@ -97,7 +105,12 @@ impl Files<'_> {
         if is_truncated { self.set_size(same(fd), 0).await } else { Ok(()) }
     }
 
-    fn wrapped(&mut self, fd: &Fd, stream: Resource<DynOutputStream>, place: Place) -> FsResult<Resource<DynOutputStream>> {
+    fn wrapped(
+        &mut self,
+        fd: &Fd,
+        stream: Resource<DynOutputStream>,
+        place: Place,
+    ) -> FsResult<Resource<DynOutputStream>> {
         let file = self.quota()?.descriptors.get(&fd.rep()).cloned().ok_or(ErrorCode::BadDescriptor)?;
         let inner = self.inner.table.delete(stream)?;
         let wrapped: DynOutputStream = Box::new(QuotaStream::new(inner, file, place));
@@ -117,7 +130,10 @@ impl types::Host for Files<'_> {
         self.inner.convert_error_code(error)
     }
 
-    fn filesystem_error_code(&mut self, error: Resource<wasmtime::Error>) -> wasmtime::Result<Option<ErrorCode>> {
+    fn filesystem_error_code(
+        &mut self,
+        error: Resource<wasmtime::Error>,
+    ) -> wasmtime::Result<Option<ErrorCode>> {
         self.inner.filesystem_error_code(error)
     }
 }
@@ -131,6 +147,7 @@ impl HostDescriptor for Files<'_> {
         open_flags: OpenFlags,
         flags: DescriptorFlags,
     ) -> FsResult<Fd> {
+        self.quota()?;
         let is_truncated = open_flags.contains(OpenFlags::TRUNCATE);
         if is_truncated && !flags.contains(DescriptorFlags::WRITE) {
             return Err(ErrorCode::Invalid.into());
@@ -292,13 +309,21 @@ impl HostDescriptor for Files<'_> {
         self.inner.metadata_hash(fd).await
     }
 
-    async fn metadata_hash_at(&mut self, fd: Fd, flags: PathFlags, path: String) -> FsResult<MetadataHashValue> {
+    async fn metadata_hash_at(
+        &mut self,
+        fd: Fd,
+        flags: PathFlags,
+        path: String,
+    ) -> FsResult<MetadataHashValue> {
         self.inner.metadata_hash_at(fd, flags, path).await
     }
 }
 
 impl HostDirectoryEntryStream for Files<'_> {
-    async fn read_directory_entry(&mut self, stream: Resource<DirectoryEntryStream>) -> FsResult<Option<DirectoryEntry>> {
+    async fn read_directory_entry(
+        &mut self,
+        stream: Resource<DirectoryEntryStream>,
+    ) -> FsResult<Option<DirectoryEntry>> {
         self.inner.read_directory_entry(stream).await
     }
 

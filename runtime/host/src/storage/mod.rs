@@ -66,7 +66,9 @@ impl Directory {
 
 impl Drop for Directory {
     fn drop(&mut self) {
-        if self.is_temporary && let Err(error) = fs::remove_dir_all(&self.path) {
+        if self.is_temporary
+            && let Err(error) = fs::remove_dir_all(&self.path)
+        {
             tracing::warn!(%error, path = %self.path.display(), "a temporary directory remains");
         }
     }

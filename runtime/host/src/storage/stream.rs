@@ -37,9 +37,7 @@ impl QuotaStream {
                 self.file.grow_to(end)
             }
         };
-        made.map_err(|Full| {
-            StreamError::LastOperationFailed(std::io::Error::from(Errno::NOSPC).into())
-        })
+        made.map_err(|Full| StreamError::LastOperationFailed(std::io::Error::from(Errno::NOSPC).into()))
     }
 }
 

@@ -28,7 +28,8 @@ fn a_hash_outside_its_scope_is_denied_and_logged_once() {
     let body = format!("{} {}", repeat(5, HASH), expects_error(0));
     let code = guests::contract(&body);
     let agent = Agent::of(&code).declaring(ALL);
-    let narrowed = ALL.replace("\"crypto.hash\" = { scope = [\"*\"] }", "\"crypto.hash\" = { scope = [\"sha-512\"] }");
+    let narrowed =
+        ALL.replace("\"crypto.hash\" = { scope = [\"*\"] }", "\"crypto.hash\" = { scope = [\"sha-512\"] }");
     world.grant(agent, &format!("[capabilities]\n{narrowed}"));
     assert_eq!(world.run(agent).outcome, Outcome::Ok);
     let denied = world.entries_of("permission_denied");
@@ -52,13 +53,15 @@ fn what_an_agent_signs_verifies_under_its_own_identifier_and_context() {
 
 #[test]
 fn a_context_that_is_malformed_is_invalid_but_only_where_signing_is_allowed() {
-    let sign_data = "(call $sign (i32.const 0) (i32.const 65) (i32.const 0) (i32.const 4) (i32.const 200))";
+    let sign_data = "(call $sign (i32.const 140) (i32.const 5) (i32.const 0) (i32.const 4) (i32.const 200))";
     for (granted, expected) in [("*", 1), ("receipt", 0)] {
         let world = World::new();
         let code = guests::contract(&format!("{sign_data} {}", expects_error(expected)));
         let agent = Agent::of(&code).declaring(ALL);
-        let rules =
-            ALL.replace("\"crypto.sign\" = { scope = [\"*\"] }", &format!("\"crypto.sign\" = {{ scope = [\"{granted}\"] }}"));
+        let rules = ALL.replace(
+            "\"crypto.sign\" = { scope = [\"*\"] }",
+            &format!("\"crypto.sign\" = {{ scope = [\"{granted}\"] }}"),
+        );
         world.grant(agent, &format!("[capabilities]\n{rules}"));
         assert_eq!(world.run(agent).outcome, Outcome::Ok, "{granted}");
     }
@@ -87,7 +90,10 @@ fn an_interface_without_any_effective_capability_refuses_the_launch_and_names_wh
     world.grant(agent, "[capabilities]\n\"crypto.hash\" = { scope = [\"*\"] }");
     let refusal = world.launch(agent, super::world::quiet()).unwrap_err();
     let Refusal::Missing { missing } = &refusal else { unreachable!("audit is missing: {refusal}") };
-    assert_eq!(missing.iter().map(|missing| missing.capability.to_string()).collect::<Vec<_>>(), ["audit.note"]);
+    assert_eq!(
+        missing.iter().map(|missing| missing.capability.to_string()).collect::<Vec<_>>(),
+        ["audit.note"]
+    );
     assert_eq!(refusal.exit_status(), 126);
     assert!(refusal.remedy().unwrap().contains("audit.note"));
     let denied = world.entries_of("permission_denied");

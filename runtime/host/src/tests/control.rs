@@ -53,7 +53,9 @@ fn what_is_no_request_is_refused_and_the_host_goes_on() {
 fn runs_of_a_host_that_died_are_closed_by_the_next() {
     let world = World::new();
     let launch = |host: &str, run: &str| {
-        Event::new(EventType::AgentLaunch, PartyType::Agent, "did:key:dead").with("run", run).with("host", host)
+        Event::new(EventType::AgentLaunch, PartyType::Agent, "did:key:dead")
+            .with("run", run)
+            .with("host", host)
     };
     world.log.append(launch("00aa", "lost")).unwrap();
     world.log.append(launch(world.host.id(), "going-on")).unwrap();
@@ -61,5 +63,8 @@ fn runs_of_a_host_that_died_are_closed_by_the_next() {
     let open: Vec<_> = world.log.open_runs().unwrap().into_iter().map(|open| open.run).collect();
     assert_eq!(open, ["going-on"]);
     let exit = &world.entries_of("agent_exit")[0];
-    assert_eq!((exit["details"]["run"].as_str(), exit["details"]["outcome"].as_str()), (Some("lost"), Some("recovered")));
+    assert_eq!(
+        (exit["details"]["run"].as_str(), exit["details"]["outcome"].as_str()),
+        (Some("lost"), Some("recovered"))
+    );
 }

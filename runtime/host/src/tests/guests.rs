@@ -22,7 +22,7 @@ pub(super) const FAILS: &str = "(i32.const 1)";
 pub(super) const LOOPS: &str = "(loop (br 0)) (i32.const 0)";
 
 /// An agent that uses the contract. `body` calls `$hash`, `$sign` and `$note` with their lowered signatures. Its memory has
-/// 64 `a` at 0, the context `receipt` at 100, the topic `news` at 120, and a free place for results at 200.
+/// 64 `a` at 0, the context `receipt` at 100, the topic `news` at 120, what is neither at 140, and a free place for results at 200.
 pub(super) fn contract(body: &str) -> String {
     format!(
         r#"(component
@@ -51,6 +51,7 @@ pub(super) fn contract(body: &str) -> String {
                 (data (i32.const 0) "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa")
                 (data (i32.const 100) "receipt")
                 (data (i32.const 120) "news")
+                (data (i32.const 140) "UPPER")
                 (global $next (mut i32) (i32.const 1024))
                 (func (export "realloc") (param i32 i32 i32 i32) (result i32)
                     (local $at i32)

@@ -211,8 +211,8 @@ fn output_is_clean_and_carries_the_agents_name() {
 fn output_beyond_its_limit_ends_the_agent() {
     let world = World::new();
     let agent = Agent::of(ECHO);
-    world.grant(agent, "[limits]\noutput = \"10\"");
-    let options = RunOptions { stdin: Stdin::Bytes(vec![b'x'; 11]), ..quiet() };
+    world.grant(agent, "[limits]\noutput = \"1KiB\"");
+    let options = RunOptions { stdin: Stdin::Bytes(vec![b'x'; 1025]), ..quiet() };
     assert_eq!(world.launch(agent, options).unwrap().wait().outcome, Outcome::Output);
 }
 

@@ -39,7 +39,8 @@ fn a_loop_in_a_start_function_ends_with_its_fuel() {
 
 #[test]
 fn memory_that_grows_beyond_its_limit_ends_the_agent() {
-    let code = guests::module("(memory 1)", "(loop (drop (memory.grow (i32.const 16))) (br 0)) (i32.const 0)");
+    let code =
+        guests::module("(memory 1)", "(loop (drop (memory.grow (i32.const 16))) (br 0)) (i32.const 0)");
     assert_eq!(World::new().outcome(&code, "[limits]\nmemory = \"4MiB\""), Outcome::Memory);
 }
 
@@ -53,6 +54,16 @@ fn memory_that_is_too_large_from_the_start_ends_the_agent() {
 fn memory_granted_for_reading_only_does_not_grow() {
     let code = guests::module("(memory 1)", "(drop (memory.grow (i32.const 1))) (i32.const 0)");
     assert_eq!(World::new().outcome(&code, "[resources]\nmemory = \"read\""), Outcome::Memory);
+}
+
+#[test]
+fn several_memories_count_as_one_sum() {
+    let code = guests::main(SUCCEEDS).replace(
+        "(core instance $i",
+        "(core module $store (memory 256)) (core instance (instantiate $store)) (core instance (instantiate $store)) \
+         (core instance $i",
+    );
+    assert_eq!(World::new().outcome(&code, "[limits]\nmemory = \"24MiB\""), Outcome::Memory);
 }
 
 #[test]

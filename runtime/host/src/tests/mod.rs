@@ -1,6 +1,6 @@
 //! Agents run from end to end in this process: signed, granted, launched, judged by what the log says.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot set up its world has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot set up its world has failed")]
 
 mod capabilities;
 mod control;

@@ -96,6 +96,21 @@ fn a_loaded_component_is_judged_again_after_a_change() {
 }
 
 #[test]
+fn a_host_that_ends_ends_its_runs_and_logs_their_exits() {
+    let world = World::new();
+    let code = guests::main(guests::LOOPS);
+    let agent = Agent::of(&code);
+    world.grant(agent, LONG);
+    for _ in 0..3 {
+        drop(world.launch(agent, quiet()).unwrap());
+    }
+    assert_eq!(world.log.open_runs().unwrap().len(), 3);
+    drop(world.host);
+    assert!(world.log.open_runs().unwrap().is_empty());
+    eventually("the end of all that held the log", || std::sync::Arc::strong_count(&world.log) == 1);
+}
+
+#[test]
 fn stopping_all_ends_all() {
     let world = World::new();
     let code = guests::main(guests::LOOPS);

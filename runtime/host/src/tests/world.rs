@@ -16,7 +16,9 @@ use kos_core::trust::{self, TrustStore};
 use serde_json::Value;
 
 use crate::compile::Compiler;
-use crate::{Capacity, ExitReport, Host, HostOptions, LaunchRequest, Outcome, Refusal, Run, RunOptions, Sink};
+use crate::{
+    Capacity, ExitReport, Host, HostOptions, LaunchRequest, Outcome, Refusal, Run, RunOptions, Sink,
+};
 
 /// Everything that an agent of these tests may declare and be granted.
 pub(super) const ALL: &str = r#"
@@ -83,11 +85,14 @@ impl World {
         let (operator, author) = (SecretKey::from_seed(&[9; 32]), SecretKey::from_seed(&[1; 32]));
         let config = HostConfig::new(host_key.did(), "kos.test/log".into(), vec![operator.did()], 1, now());
         home.write_config(&config).unwrap();
-        let store =
-            TrustStore::initial(now()).add_author(author.did(), TrustLevel::Trusted, None, now()).unwrap().store;
+        let store = TrustStore::initial(now())
+            .add_author(author.did(), TrustLevel::Trusted, None, now())
+            .unwrap()
+            .store;
         trust::install(&home, &config, &store, &[&operator], now()).unwrap();
         let clock = Arc::new(ManualClock::at(now()));
-        let log = Log::open(&home.log(), &config.origin, Arc::new(host_key), Arc::clone(&clock) as Arc<dyn Clock>);
+        let log =
+            Log::open(&home.log(), &config.origin, Arc::new(host_key), Arc::clone(&clock) as Arc<dyn Clock>);
         let log = Arc::new(log.unwrap());
         let options = HostOptions {
             capacity,
@@ -121,14 +126,19 @@ impl World {
 
     pub(super) fn signed(&self, agent: Agent<'_>) -> UnverifiedComponent {
         let file = wat::parse_str(agent.code).unwrap();
+        self.signed_file(&file, agent)
+    }
+
+    /// As [`Self::signed`], for a component that was built elsewhere.
+    fn signed_file(&self, file: &[u8], agent: Agent<'_>) -> UnverifiedComponent {
         let defaults = ManifestDefaults { author: self.author.did(), now: now() };
         let Agent { name, version, declares, storage, .. } = agent;
         let manifest = format!(
             "name = \"{name}\"\nversion = \"{version}\"\n[capabilities]\n{declares}\n[resources]\nstorage = \"{storage}\"\n"
         );
         let manifest = AgentManifest::from_toml(&manifest, &defaults).unwrap();
-        let envelope = manifest::sign(&file, &manifest, &[&self.author]).unwrap();
-        UnverifiedComponent::read(manifest::attach(&file, &envelope).unwrap(), None).unwrap()
+        let envelope = manifest::sign(file, &manifest, &[&self.author]).unwrap();
+        UnverifiedComponent::read(manifest::attach(file, &envelope).unwrap(), None).unwrap()
     }
 
     /// Grants `permissions` (TOML after `expires`) to the agent.
@@ -145,7 +155,8 @@ impl World {
     }
 
     pub(super) fn revoke(&self, grant: GrantId) {
-        permission::revoke(&self.home, &self.config, grant, "a test", self.clock.now(), &[&self.operator]).unwrap();
+        permission::revoke(&self.home, &self.config, grant, "a test", self.clock.now(), &[&self.operator])
+            .unwrap();
     }
 
     pub(super) fn revoke_component(&self, component: &UnverifiedComponent) {

@@ -194,7 +194,11 @@ fn a_first_launch_cut_short_after_its_keys_finds_them_again() {
     let world = World::new();
     let notary = agent(1, "notary");
     let made = world.custodian.create(&KeyName::of_agent(&notary)).unwrap();
-    fs::write(world.home().agents().join(".notary.json.1-0.tmp"), "{").unwrap();
+    let file = world.file(&notary).file_name().unwrap().to_str().unwrap().to_owned();
+    for count in 0..200 {
+        let left = format!(".{file}.{}-{count}.tmp", std::process::id());
+        fs::write(world.home().agents().join(left), "{").unwrap();
+    }
     let record = world.launch(&notary, "1.0.0", 1).unwrap();
     assert_eq!(record.identity.did, made.did);
 }

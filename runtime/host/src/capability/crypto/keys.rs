@@ -54,7 +54,11 @@ pub(super) fn verify(
     Ok(signer.verify(&signed, signature))
 }
 
-pub(super) fn seal(grant: &Grant<'_, CryptoSeal>, associated: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, Error> {
+pub(super) fn seal(
+    grant: &Grant<'_, CryptoSeal>,
+    associated: &[u8],
+    plaintext: &[u8],
+) -> Result<Vec<u8>, Error> {
     let recipient = AgreementKey::from_str(grant.scope()).map_err(|_| Error::Invalid("recipient".into()))?;
     crypto::seal(&recipient, SEAL_INFO, associated, plaintext).map_err(|error| {
         tracing::warn!(%error, "nothing was sealed");

@@ -1,0 +1,89 @@
+//! Judging again what was judged earlier, after the trust store or the grants changed.
+//!
+//! In scope: runs that go on, and components that are loaded. Out of scope: the first judgement (`load`).
+//!
+//! Keeps I4: when a reload returns, the next call of every run is judged by what is in force now.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use kos_core::clock::Timestamp;
+use kos_core::manifest::{self, VerifiedComponent};
+use kos_core::permission::{Effective, VerifiedPermissions};
+use kos_core::trust::VerifiedTrust;
+
+use crate::host::Inner;
+use crate::load::Loaded;
+use crate::refusal::Refusal;
+
+impl Inner {
+    /// The same component under what is in force now.
+    pub(crate) fn judged_again(&self, loaded: &Loaded) -> Result<Loaded, Refusal> {
+        let now = self.clock.now();
+        let generation = self.generation();
+        let trust = VerifiedTrust::load(&self.home, &self.config, now)?;
+        still_trusted(&loaded.component, &trust, now)?;
+        let (permissions, effective) = self.permissions(&loaded.component, &trust, now)?;
+        Ok(Loaded { permissions: Arc::new(permissions), effective, generation, ..loaded.clone() })
+    }
+
+    /// Judges every run again. What cannot be judged may do nothing more.
+    pub(crate) fn reload(&self) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
+        let now = self.clock.now();
+        let trust = VerifiedTrust::load(&self.home, &self.config, now);
+        for (run, active) in self.runs.table().iter() {
+            let judged = match &trust {
+                Ok(trust) => self.effective_now(&active.component, trust, now),
+                Err(error) => Err(error.to_string()),
+            };
+            let replaced = judged.and_then(|effective| {
+                active.powers.gate.replace(effective).map_err(|error| error.to_string())
+            });
+            if let Err(cause) = replaced {
+                tracing::warn!(run, cause, "a run is not trusted any more and ends");
+                active.powers.gate.revoke_all();
+                active.stopper.stop();
+            }
+        }
+    }
+
+    fn effective_now(
+        &self,
+        component: &VerifiedComponent,
+        trust: &VerifiedTrust,
+        now: Timestamp,
+    ) -> Result<Effective, String> {
+        still_trusted(component, trust, now).map_err(|refusal| refusal.to_string())?;
+        let permissions = VerifiedPermissions::load(&self.home, &self.config, component, now)
+            .map_err(|error| error.to_string())?;
+        Ok(Effective::compute(component, &permissions, trust))
+    }
+}
+
+/// Whether a component that was verified earlier would be accepted by the trust store as it is now.
+fn still_trusted(
+    component: &VerifiedComponent,
+    trust: &VerifiedTrust,
+    now: Timestamp,
+) -> Result<(), manifest::Refusal> {
+    let digest = component.digest();
+    if let Some(revocation) = trust.component_revocation(&digest) {
+        return Err(manifest::Refusal::ComponentRevoked {
+            component: digest,
+            revocation: revocation.clone(),
+        });
+    }
+    for key in component.signers() {
+        if let Some(revocation) = trust.key_revocation(key) {
+            return Err(manifest::Refusal::KeyRevoked { key: *key, revocation: revocation.clone() });
+        }
+    }
+    if trust.level_of(&component.manifest().author).is_none_or(|level| level < component.level()) {
+        return Err(manifest::Refusal::UntrustedSigners { signers: component.signers().to_vec() });
+    }
+    match component.manifest().expires {
+        Some(at) if at <= now => Err(manifest::Refusal::Expired { expires: at, now }),
+        Some(_) | None => Ok(()),
+    }
+}
