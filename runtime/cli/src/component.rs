@@ -18,6 +18,15 @@ use crate::failure::{Explain as _, Failure};
 /// What a detached signature's file name adds to the component's.
 const DETACHED_SUFFIX: &str = ".signature";
 
+/// The host's own interfaces, as components import them.
+const OWN_INTERFACES: &str = "kos:agent/";
+
+/// Of a component's imports, those of kOS itself.
+#[must_use]
+pub fn own_interfaces(imports: Vec<String>) -> Vec<String> {
+    imports.into_iter().filter(|name| name.starts_with(OWN_INTERFACES)).collect()
+}
+
 /// Where the signature of the component at `path` lies when it is not inside.
 #[must_use]
 pub fn detached_path(path: &Path) -> PathBuf {

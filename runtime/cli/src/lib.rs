@@ -29,7 +29,7 @@ pub fn kos() -> ExitCode {
 /// The program `kos-run`: launches agents.
 #[must_use]
 pub fn kos_run() -> ExitCode {
-    let arguments = command::run::KosRun::parse();
+    let arguments = command::run::KosRun::from_command_line();
     start_tracing();
     let json = arguments.json;
     finish("kos-run", json, arguments.run())

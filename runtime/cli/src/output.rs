@@ -215,6 +215,12 @@ pub fn verdict(is_good: bool, text: impl Display) -> Cell {
     cell(text).fg(if is_good { Color::Green } else { Color::Red })
 }
 
+/// An instant to the second, for tables.
+#[must_use]
+pub fn to_second(instant: kos_core::clock::Timestamp) -> kos_core::clock::Timestamp {
+    kos_core::clock::Timestamp::from_millis(instant.as_millis() / 1_000 * 1_000)
+}
+
 /// An identifier cut to what an eye compares, for tables; never for copying.
 #[must_use]
 pub fn short_did(did: &kos_core::id::Did) -> String {

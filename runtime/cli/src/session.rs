@@ -111,7 +111,7 @@ impl Session {
     }
 
     /// Makes one change: the entry is durable before `install` runs, and every running host knows of it before this
-    /// returns. Yields how many hosts there are.
+    /// returns. Yields how many hosts there are. A change that fails has a second entry, which says so.
     ///
     /// # Errors
     /// When the entry cannot be written, and then nothing was changed; or when the change itself fails.
@@ -121,8 +121,11 @@ impl Session {
         install: impl FnOnce() -> Result<(), Failure>,
     ) -> Result<usize, Failure> {
         let log = self.log()?;
-        log.append(event).doing("the log cannot be written, so nothing was changed")?;
+        log.append(event.clone()).doing("the log cannot be written, so nothing was changed")?;
         let installed = install();
+        if let Err(failure) = &installed {
+            log.append(event.with("failed", failure.to_string()))?;
+        }
         log.close()?;
         installed?;
         kos_host::control::reload(&self.home)

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use kos_core::custody::{self, CustodyError, ThreadCustodian, Unlock, slot};
+use kos_core::custody::{self, CustodyError, SlotSpec, ThreadCustodian, Unlock, slot};
 use kos_core::durable;
 use kos_core::home::Home;
 use zeroize::Zeroizing;
@@ -102,6 +102,17 @@ impl UnlockArguments {
         }
         Err(nothing_unlocks(has_passphrase, &failed))
     }
+}
+
+/// A slot for a key file. Its directory is made if it is not there.
+///
+/// # Errors
+/// When the directory cannot be made.
+pub fn key_file_slot(path: &Path) -> Result<SlotSpec, Failure> {
+    if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
+        durable::create_private_dir(directory)?;
+    }
+    Ok(SlotSpec::KeyFile { path: path.to_owned() })
 }
 
 fn credential() -> Result<Option<Unlock>, Failure> {

@@ -6,13 +6,13 @@ use clap::{Args, Subcommand};
 use kos_core::clock::{Clock as _, SystemClock};
 use kos_core::id::AgentRef;
 use kos_core::log::event::EventType;
-use kos_core::permission::{self, GrantId, ListedGrant, PermissionRequest, Standing};
+use kos_core::permission::{self, Expiry, GrantId, ListedGrant, PermissionRequest, Standing};
 use serde_json::{Value, json};
 
 use super::Ended;
 use crate::context::Context;
 use crate::failure::{Explain as _, Failure};
-use crate::output::{Columns, FAINT, GOOD, cell, paint, short_did, verdict};
+use crate::output::{Columns, FAINT, GOOD, cell, paint, short_did, to_second, verdict};
 use crate::session::{Session, as_signers, in_force};
 use crate::unlock::UnlockArguments;
 
@@ -73,7 +73,7 @@ impl ListGrants {
                     cell(&permissions.agent_id.name),
                     cell(short_did(&permissions.agent_id.author)),
                     cell(if names.is_empty() { "to run".to_owned() } else { names.join(" ") }),
-                    cell(permissions.expires),
+                    cell(until(permissions.expires)),
                     verdict(listed.standing == Standing::InForce, standing(&listed.standing)),
                 ]);
             }
@@ -195,12 +195,17 @@ fn is_alive(standing: &Standing) -> bool {
     matches!(standing, Standing::InForce | Standing::NotYet { .. })
 }
 
+/// When a grant ends, to the second.
+pub(super) fn until(expires: Expiry) -> Expiry {
+    expires.instant().map_or(expires, |instant| Expiry::At(to_second(instant)))
+}
+
 fn standing(standing: &Standing) -> String {
     match standing {
         Standing::InForce => "in force".to_owned(),
-        Standing::NotYet { from } => format!("begins at {from}"),
-        Standing::Expired { at } => format!("ended at {at}"),
-        Standing::Revoked(revoked) => format!("revoked at {}: {}", revoked.at, revoked.reason),
+        Standing::NotYet { from } => format!("begins at {}", to_second(*from)),
+        Standing::Expired { at } => format!("ended at {}", to_second(*at)),
+        Standing::Revoked(revoked) => format!("revoked at {}: {}", to_second(revoked.at), revoked.reason),
     }
 }
 

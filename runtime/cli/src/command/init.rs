@@ -24,7 +24,7 @@ use crate::failure::{Explain as _, Failure};
 use crate::output::{Columns, GOOD, paint};
 use crate::prompt;
 use crate::session::{Session, as_signers, default_name};
-use crate::unlock::UnlockArguments;
+use crate::unlock::{UnlockArguments, key_file_slot};
 
 /// There until `host.json` is.
 const MARKER: &str = ".unfinished";
@@ -222,16 +222,11 @@ impl Made {
     }
 }
 
-/// The slot that a way of unlocking opens. A key file's directory is made if it is not there.
+/// The slot that a way of unlocking opens.
 fn slot_for(way: custody::Unlock, kdf: Kdf) -> Result<SlotSpec, Failure> {
     match way {
         custody::Unlock::Passphrase(secret) => Ok(SlotSpec::Passphrase { secret, kdf }),
-        custody::Unlock::KeyFile(path) => {
-            if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
-                durable::create_private_dir(directory)?;
-            }
-            Ok(SlotSpec::KeyFile { path })
-        }
+        custody::Unlock::KeyFile(path) => key_file_slot(&path),
         custody::Unlock::Secret(secret) => Ok(SlotSpec::Secret { secret }),
         _ => Err(Failure::new("a home cannot be made with this way of unlocking")),
     }

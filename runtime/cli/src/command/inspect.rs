@@ -11,7 +11,6 @@ use kos_core::clock::{Clock as _, SystemClock, Timestamp};
 use kos_core::id::{Did, TrustLevel};
 use kos_core::manifest::{AgentManifest, STATEMENT_PAYLOAD_TYPE, UnverifiedComponent};
 use kos_core::permission::LimitName;
-use kos_core::quantity::display_bytes;
 use kos_core::trust::VerifiedTrust;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -21,10 +20,7 @@ use super::sign::declared_table;
 use crate::component::{self, Judged};
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::output::{BAD, CARE, Columns, FAINT, GOOD, STRONG, cell, clean, paint, verdict};
-
-/// The host's own interfaces, as components import them.
-const OWN_INTERFACES: &str = "kos:agent/";
+use crate::output::{BAD, CARE, Columns, FAINT, GOOD, STRONG, cell, clean, paint, to_second, verdict};
 
 /// `kos inspect AGENT.wasm`.
 #[derive(Debug, Args)]
@@ -54,6 +50,8 @@ struct Report {
     digest: String,
     size: usize,
     imports: Vec<String>,
+    /// Of the imports, those of kOS itself.
+    own: Vec<String>,
     manifest: Option<AgentManifest>,
     unreadable: Option<String>,
     signatures: Vec<Signature>,
@@ -99,11 +97,13 @@ impl Report {
             Err(error) => (None, Some(error.to_string())),
         };
         let signatures = signatures(&component, home.is_some(), trust.as_ref());
+        let imports = component.imports()?;
         let mut report = Self {
             file: file.to_owned(),
             digest: component.digest().to_string(),
             size: component.component_bytes().len(),
-            imports: component.imports()?,
+            own: component::own_interfaces(imports.clone()),
+            imports,
             manifest,
             unreadable,
             signatures,
@@ -120,7 +120,7 @@ impl Report {
     }
 
     fn own_interfaces(&self) -> Vec<&str> {
-        self.imports.iter().map(String::as_str).filter(|name| name.starts_with(OWN_INTERFACES)).collect()
+        self.own.iter().map(String::as_str).collect()
     }
 
     fn to_json(&self) -> Value {
@@ -167,16 +167,16 @@ impl Report {
         let mut facts = Columns::facts();
         facts.fact("file", &self.file);
         facts.fact("digest", &self.digest);
-        facts.fact("size", display_bytes(self.size as u64));
+        facts.fact("size", format!("{} bytes", self.size));
         if let Some(manifest) = &self.manifest {
             facts.fact("agent", format!("{} {}", manifest.name, manifest.version));
             facts.fact("author", manifest.author);
             if let Some(description) = &manifest.description {
                 facts.fact("description", description);
             }
-            facts.fact("from", manifest.not_before);
+            facts.fact("from", to_second(manifest.not_before));
             if let Some(expires) = manifest.expires {
-                facts.fact("until", expires);
+                facts.fact("until", to_second(expires));
             }
         }
         if let Some(unreadable) = &self.unreadable {
@@ -250,7 +250,8 @@ impl Report {
         };
         let mut table = Columns::new(&["MAY USE", "FOR", "UNTIL"]);
         for held in effective.held(self.now) {
-            let until = held.expires.map_or_else(|| "never".to_owned(), |instant| instant.to_string());
+            let until =
+                held.expires.map_or_else(|| "never".to_owned(), |instant| to_second(instant).to_string());
             table.row([cell(held.capability), cell(held.scope.join(" ")), cell(until)]);
         }
         text.push_str(&format!("\n\n{}", table.or_else("it may use no capability")));

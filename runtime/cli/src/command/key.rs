@@ -12,9 +12,10 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::Ended;
+use crate::component::write_public;
 use crate::context::Context;
 use crate::failure::{Explain as _, Failure};
-use crate::output::{Columns, GOOD, cell, paint};
+use crate::output::{Columns, GOOD, cell, paint, to_second};
 use crate::prompt;
 use crate::session::Session;
 use crate::unlock::UnlockArguments;
@@ -110,7 +111,7 @@ impl ListKeys {
         context.output.answer(&keys, || {
             let mut table = Columns::new(&["KEY", "DID", "MADE"]);
             for public in &keys {
-                table.row([cell(&public.key), cell(public.did), cell(public.created)]);
+                table.row([cell(&public.key), cell(public.did), cell(to_second(public.created))]);
             }
             table.or_else("no keys; make one: kos key new NAME")
         })?;
@@ -157,7 +158,8 @@ impl ExportKey {
             _ => return Err(CustodyError::Answer.into()),
         };
         record(&session, "key_export", &public)?;
-        durable::replace(path, &document)?;
+        // Absolute, as a bare name has no directory that could be synchronised.
+        durable::replace(&std::path::absolute(path)?, &document)?;
         show(context, &public, &format!("wrote {} under its passphrase to {}", public.key, path.display()))
     }
 }
@@ -226,7 +228,7 @@ impl RotateKey {
         let Answer::Rotated { public, statement } = session.custodian.ask(request)? else {
             return Err(CustodyError::Answer.into());
         };
-        durable::replace(&path, &statement.to_bytes()?)?;
+        write_public(&path, &statement.to_bytes()?)?;
         record(&session, "key_rotate", &public)?;
         show(context, &public, &format!("replaced {}; the statement is in {}", public.key, path.display()))
     }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use kos_core::clock::{Clock as _, SystemClock, display_span};
+use kos_core::clock::{Clock as _, SystemClock};
 use kos_host::control::{self, RunningHost};
 use serde_json::{Value, json};
 
@@ -51,7 +51,7 @@ fn for_person(hosts: &[RunningHost]) -> String {
             table.row([
                 cell(&agent.name),
                 cell(&agent.run),
-                cell(display_span(std::time::Duration::from_secs(seconds))),
+                cell(format!("{seconds} s")),
                 cell(agent.component.chars().take(19).collect::<String>()),
                 cell(&host.host),
             ]);

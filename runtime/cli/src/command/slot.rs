@@ -13,10 +13,10 @@ use super::Ended;
 use super::init::Stretch;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::output::{Columns, GOOD, cell, paint};
+use crate::output::{Columns, GOOD, cell, paint, to_second};
 use crate::prompt;
 use crate::session::Session;
-use crate::unlock::UnlockArguments;
+use crate::unlock::{UnlockArguments, key_file_slot};
 
 /// `kos slot …`.
 #[derive(Debug, Subcommand)]
@@ -56,7 +56,7 @@ impl ListSlots {
             let mut table = Columns::new(&["SLOT", "UNLOCKED BY", "MADE", "KEY FILE"]);
             for slot in &slots {
                 let path = slot.key_file().map(|path| path.display().to_string()).unwrap_or_default();
-                table.row([cell(&slot.id), cell(slot.kind()), cell(slot.created), cell(path)]);
+                table.row([cell(&slot.id), cell(slot.kind()), cell(to_second(slot.created)), cell(path)]);
             }
             table.or_else("no slots")
         })?;
@@ -82,6 +82,7 @@ pub enum Kind {
         /// How it is stretched.
         #[arg(long, value_enum, default_value_t = Stretch::Standard)]
         kdf: Stretch,
+        /// How the home is unlocked now.
         #[command(flatten)]
         unlock: UnlockArguments,
     },
@@ -89,6 +90,7 @@ pub enum Kind {
     KeyFile {
         /// Where it lies, best on another medium than the home.
         path: PathBuf,
+        /// How the home is unlocked now.
         #[command(flatten)]
         unlock: UnlockArguments,
     },
@@ -96,6 +98,7 @@ pub enum Kind {
     Credential {
         /// A file with the secret.
         path: PathBuf,
+        /// How the home is unlocked now.
         #[command(flatten)]
         unlock: UnlockArguments,
     },
@@ -109,16 +112,20 @@ impl AddSlot {
                 let secret = secret.map_or_else(|| prompt::new_secret("New passphrase"), Ok)?;
                 (SlotSpec::Passphrase { secret, kdf: kdf.kdf() }, unlock)
             }
-            Kind::KeyFile { path, unlock } => (SlotSpec::KeyFile { path: path.clone() }, unlock),
+            Kind::KeyFile { path, unlock } => (key_file_slot(path)?, unlock),
             Kind::Credential { path, unlock } => {
-                (SlotSpec::Secret { secret: slot::read_credential(path)? }, unlock)
+                (SlotSpec::Secret { secret: slot::read_secret(std::fs::File::open(path)?)? }, unlock)
             }
         };
         let (home, config) = context.open_home()?;
         let (custodian, way) = unlock.unlock_with(&home)?;
         let session = Session::new(home, config, custodian);
-        session.record(event(&session.config, "slot_add"))?;
-        let added = slot::add(&session.home, &way, spec)?;
+        let mut added = None;
+        session.change(event(&session.config, "slot_add"), || {
+            added = Some(slot::add(&session.home, &way, spec)?);
+            Ok(())
+        })?;
+        let Some(added) = added else { return Err(Failure::new("no slot was added")) };
         let text = format!("added slot {}: {}", added.id, added.label);
         context.output.answer(&added, || paint(GOOD, text))?;
         Ok(ExitCode::SUCCESS)
@@ -145,8 +152,8 @@ impl RemoveSlot {
         }
         let (custodian, way) = self.unlock.unlock_with(&home)?;
         let session = Session::new(home, config, custodian);
-        session.record(event(&session.config, "slot_remove").with("slot", self.id.as_str()))?;
-        slot::remove(&session.home, &way, &self.id)?;
+        let event = event(&session.config, "slot_remove").with("slot", self.id.as_str());
+        session.change(event, || Ok(slot::remove(&session.home, &way, &self.id)?))?;
         let text = format!("removed slot {}", self.id);
         context.output.answer(&json!({ "removed": self.id }), || paint(GOOD, text))?;
         Ok(ExitCode::SUCCESS)

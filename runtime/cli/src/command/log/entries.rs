@@ -8,10 +8,10 @@ use kos_core::log::reader::LogReader;
 use serde_json::{Map, Value, json};
 
 use crate::failure::{Explain as _, Failure};
-use crate::output::clean;
+use crate::output::{clean, to_second};
 
 /// Details that the other columns tell already, or that are too long for a line.
-const NOT_IN_A_LINE: [&str; 3] = ["agent", "permissions", "usage"];
+const NOT_IN_A_LINE: [&str; 7] = ["agent", "host", "limits", "operators", "permissions", "signers", "usage"];
 /// What a line shows of one value.
 const VALUE_MAX: usize = 48;
 
@@ -64,24 +64,33 @@ impl Listed {
     /// What it is about: the target, or the agent that acts.
     pub(super) fn subject(&self) -> String {
         if let Some(agent) = self.text("agent") {
-            return short_agent(agent);
+            return short(agent);
         }
         match &self.entry.target {
-            Some(target) => format!("{} {}", target.kind, short_agent(&target.id)),
-            None => short_agent(&self.entry.actor.id),
+            Some(target) => format!("{} {}", target.kind, short(&target.id)),
+            None => short(&self.entry.actor.id),
         }
     }
 
     /// The facts in one line.
     pub(super) fn facts(&self) -> String {
-        let facts: Vec<String> = self
+        let target = self.entry.target.as_ref().filter(|_| self.text("agent").is_some());
+        let target = target.map(|target| format!("{}={}", target.kind, short(&target.id)));
+        let is_told = |name: &str| !NOT_IN_A_LINE.contains(&name);
+        let details = self
             .entry
             .details
             .iter()
-            .filter(|(name, _)| !NOT_IN_A_LINE.contains(&name.as_str()))
-            .map(|(name, value)| format!("{name}={}", brief(value)))
-            .collect();
-        clean(&facts.join(" "))
+            .filter(|(name, _)| is_told(name))
+            .map(|(name, value)| format!("{name}={}", brief(value)));
+        clean(&target.into_iter().chain(details).collect::<Vec<_>>().join(" "))
+    }
+
+    /// The time to the millisecond, in a column's width.
+    pub(super) fn time(&self) -> String {
+        let millis = self.entry.timestamp.as_millis();
+        let second = to_second(self.entry.timestamp).to_string();
+        format!("{}.{:03}Z", second.trim_end_matches('Z'), millis % 1_000)
     }
 
     fn text(&self, name: &str) -> Option<&str> {
@@ -112,22 +121,21 @@ fn concerns(entry: &Entry, agent: &str) -> bool {
             .any(is_meant)
 }
 
-/// An identifier in the width of a column: the name of an agent, the ends of a key or digest.
-fn short_agent(text: &str) -> String {
-    if let Some((author, name)) = text.rsplit_once('#') {
+/// An identifier in the width of a column: the name of an agent, the ends of a key or digest; other text as it is.
+fn short(text: &str) -> String {
+    if let Some((author, name)) = text.rsplit_once('#').filter(|(author, _)| author.starts_with("did:key:")) {
         let tail = author.get(author.len().saturating_sub(6)..).unwrap_or(author);
         return clean(&format!("{name} (…{tail})"));
     }
-    let short = text.strip_prefix("did:key:").or_else(|| text.strip_prefix("sha256:")).unwrap_or(text);
-    match (short.len() > 24, short.get(..8), short.get(short.len().saturating_sub(6)..)) {
-        (true, Some(head), Some(tail)) => clean(&format!("{head}…{tail}")),
-        _ => clean(short),
-    }
+    let key = text.strip_prefix("did:key:").or_else(|| text.strip_prefix("sha256:"));
+    let ends = key.and_then(|key| Some((key.get(..8)?, key.get(key.len().checked_sub(6)?..)?)));
+    ends.map_or_else(|| clean(text), |(head, tail)| clean(&format!("{head}…{tail}")))
 }
 
 fn brief(value: &Value) -> String {
     let text = match value {
-        Value::String(text) => short_agent(text),
+        Value::String(text) => short(text),
+        Value::Array(items) => items.iter().map(brief).collect::<Vec<_>>().join(","),
         other => other.to_string(),
     };
     if text.chars().count() <= VALUE_MAX {
@@ -167,8 +175,8 @@ mod tests {
     #[test]
     fn an_agent_is_shown_by_its_name_and_the_end_of_its_author() {
         let agent = "did:key:z6MktwupdmLXVVqTzCw4i46r4uGyosGXRnR3XjN4Zq7oMMsw#notary";
-        assert_eq!(short_agent(agent), "notary (…7oMMsw)");
-        assert_eq!(short_agent("store"), "store");
-        assert_eq!(short_agent("a\u{1b}b"), "a\u{fffd}b");
+        assert_eq!(short(agent), "notary (…7oMMsw)");
+        assert_eq!(short("store"), "store");
+        assert_eq!(short("a\u{1b}b"), "a\u{fffd}b");
     }
 }

@@ -84,7 +84,7 @@ fn table(kept: &VecDeque<Listed>) -> String {
     for listed in kept {
         table.row([
             number(listed.index),
-            cell(listed.entry.timestamp),
+            cell(listed.time()),
             cell(listed.entry.event_type.as_str()),
             cell(listed.subject()),
             cell(listed.facts()),

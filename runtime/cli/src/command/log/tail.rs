@@ -65,7 +65,7 @@ fn line(context: &Context, listed: &Listed) -> String {
     format!(
         "{:>6}  {}  {}  {}  {}",
         listed.index,
-        paint(FAINT, listed.entry.timestamp),
+        paint(FAINT, listed.time()),
         paint(STRONG, listed.entry.event_type.as_str()),
         listed.subject(),
         listed.facts()

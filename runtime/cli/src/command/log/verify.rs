@@ -13,7 +13,7 @@ use super::source::{Key, Source};
 use crate::command::Ended;
 use crate::context::Context;
 use crate::failure::Explain as _;
-use crate::output::{CARE, Columns, GOOD, paint};
+use crate::output::{CARE, Columns, GOOD, paint, to_second};
 
 /// `kos log verify`.
 #[derive(Debug, Args)]
@@ -58,8 +58,8 @@ impl Verify {
             facts.fact("log", &checkpoint.origin);
             facts.fact("entries", checkpoint.size);
             if let (Some(first), Some(last)) = (report.first, report.last) {
-                facts.fact("from", first);
-                facts.fact("until", last);
+                facts.fact("from", to_second(first));
+                facts.fact("until", to_second(last));
             }
             if report.tail > 0 {
                 facts.fact("not yet published", format!("{} entries, verified as well", report.tail));

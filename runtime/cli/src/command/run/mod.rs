@@ -3,7 +3,7 @@
 mod report;
 mod signals;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
@@ -19,7 +19,7 @@ use self::signals::Signals;
 use super::Ended;
 use crate::component;
 use crate::context::Context;
-use crate::failure::{Explain as _, Failure, stderr_is_terminal};
+use crate::failure::{Failure, stderr_is_terminal};
 use crate::session::Session;
 use crate::unlock::UnlockArguments;
 
@@ -40,7 +40,7 @@ pub struct KosRun {
     home: Option<PathBuf>,
     /// Lower limits for this run: memory=16MiB,cpu=1G,duration=5s.
     #[arg(long, value_name = "LIMITS", value_parser = Limits::parse_overrides)]
-    limit: Option<LimitSet>,
+    pub(super) limit: Option<LimitSet>,
     /// The signature of one agent, where it lies in a file of another name than AGENT.wasm.signature.
     #[arg(long, value_name = "FILE")]
     signature: Option<PathBuf>,
@@ -49,7 +49,7 @@ pub struct KosRun {
     pub json: bool,
     /// Leave out remarks and progress.
     #[arg(long, short)]
-    quiet: bool,
+    pub(super) quiet: bool,
     #[command(flatten)]
     unlock: UnlockArguments,
     /// Arguments for the agents.
@@ -65,7 +65,7 @@ notes-per-minute, storage, files. A run can lower what is granted, never raise i
 Exit status, of the first agent in order that did not end well:
   0-255  the agent's own, when it ended by itself
   124    its time was over (duration)
-  125    the host failed: home, keys, log, compiler
+  125    the host failed (home, keys, log, compiler), or the command line was not understood
   126    refused: not signed, not trusted, revoked, expired, or not granted what it imports
   127    there is no such agent
   134    it broke (trap)
@@ -75,6 +75,17 @@ Why a run ended stands in the log (kos log tail), and with --json on stderr.
 The first SIGINT or SIGTERM stops the agents and logs their ends; the second ends this process at once.";
 
 impl KosRun {
+    /// Reads the command line. One that is not understood ends the process with 125, which no agent's own mistake
+    /// looks like; `--help` and `--version` end it with 0.
+    #[must_use]
+    pub fn from_command_line() -> Self {
+        Self::try_parse().unwrap_or_else(|error| {
+            // Nothing is left to do where the message cannot be written.
+            let _ = error.print();
+            std::process::exit(if error.use_stderr() { i32::from(HOST_FAILED) } else { 0 })
+        })
+    }
+
     /// Launches the agents and waits for them.
     ///
     /// # Errors
@@ -138,7 +149,7 @@ impl KosRun {
         let mut runs = Vec::new();
         let mut refusal = None;
         for (shown, one) in &loaded {
-            let options = self.options(shown, is_one);
+            let options = self.options(one.name(), is_one);
             match signals.start(|| host.start(one, options)) {
                 Some(Ok(run)) => runs.push((shown.clone(), run)),
                 Some(Err(error)) => {
@@ -153,12 +164,12 @@ impl KosRun {
         refusal.map_or(Ok(ended), Err)
     }
 
-    fn options(&self, shown: &str, is_one: bool) -> RunOptions {
+    fn options(&self, name: &str, is_one: bool) -> RunOptions {
         RunOptions {
             arguments: self.arguments.clone(),
             limits: self.limit.clone().unwrap_or_default(),
             stdin: if is_one { Stdin::Inherit } else { Stdin::Empty },
-            prefix: (!is_one).then(|| stem(shown)),
+            prefix: (!is_one).then(|| name.to_owned()),
             ..RunOptions::default()
         }
     }
@@ -166,7 +177,7 @@ impl KosRun {
     fn wait(&self, context: &Context, shown: String, run: Run) -> RunEnded {
         let id = run.id().to_owned();
         let ended = RunEnded { shown, run: id, report: run.wait() };
-        ended.tell(context, self.json, self.quiet);
+        ended.tell(context, self);
         ended
     }
 }
@@ -180,13 +191,6 @@ fn publish(log: Arc<Log>) {
     if let Err(error) = closed {
         tracing::warn!(%error, "the log was not published");
     }
-}
-
-/// The name of a file without what says that it is a signed component.
-fn stem(shown: &str) -> String {
-    let name =
-        Path::new(shown).file_stem().map_or_else(|| shown.to_owned(), |stem| stem.to_string_lossy().into());
-    name.strip_suffix(".signed").unwrap_or(&name).to_owned()
 }
 
 /// A line on the terminal once compiling has taken a second.

@@ -1,8 +1,10 @@
 //! What `kos-run` says of refusals and of runs that are over.
 
+use kos_core::permission::LimitName;
 use kos_host::{ExitReport, Outcome, Refusal};
 use serde_json::{Value, json};
 
+use super::KosRun;
 use crate::context::Context;
 use crate::failure::Failure;
 
@@ -22,10 +24,12 @@ impl Ended {
     }
 
     /// Says how the run ended: in JSON always, in words where the agent's own status does not say all.
-    pub(super) fn tell(&self, context: &Context, json: bool, quiet: bool) {
-        if json {
+    pub(super) fn tell(&self, context: &Context, options: &KosRun) {
+        if options.json {
             context.output.raw_remark(self.to_json());
-        } else if !quiet && let Some(failure) = self.for_person(context) {
+        } else if !options.quiet
+            && let Some(failure) = self.for_person(options)
+        {
             failure.report("kos-run", false);
         }
     }
@@ -43,7 +47,7 @@ impl Ended {
         })
     }
 
-    fn for_person(&self, context: &Context) -> Option<Failure> {
+    fn for_person(&self, options: &KosRun) -> Option<Failure> {
         if let Some(cause) = &self.report.unlogged {
             return Some(
                 Failure::new(format!("the end of {} could not be logged", self.shown))
@@ -58,8 +62,17 @@ impl Ended {
             outcome => Failure::new(format!("{} was stopped at its limit: {outcome}", self.shown)),
         };
         let Some(limit) = self.report.outcome.limit() else { return Some(failure) };
-        let command = format!("kos grant {} --limit {limit}=… --replace", self.shown);
-        Some(failure.remedy(context.command(&command)))
+        let is_lowered = limit
+            .parse::<LimitName>()
+            .is_ok_and(|name| options.limit.as_ref().is_some_and(|limits| limits.named(name).is_some()));
+        Some(if is_lowered {
+            failure.remedy(format!("a higher --limit {limit}=…"))
+        } else {
+            failure.remedy(format!(
+                "a grant with a higher `{limit}`: kos grant {} PERMISSIONS.toml --replace",
+                self.shown
+            ))
+        })
     }
 }
 

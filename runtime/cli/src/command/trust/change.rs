@@ -8,13 +8,14 @@ use kos_core::clock::Clock as _;
 use kos_core::durable;
 use kos_core::envelope::{ENVELOPE_MAX, Envelope};
 use kos_core::id::{Did, Digest, TrustLevel};
-use kos_core::log::event::EventType;
+use kos_core::log::event::{Event, EventType, PartyType};
 use kos_core::trust::{self, Change, TrustError, TrustStore, VerifiedTrust};
 use serde_json::json;
 
 use crate::command::Ended;
+use crate::component::write_public;
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::failure::{Explain as _, Failure};
 use crate::output::{GOOD, clean, paint};
 use crate::session::{Session, as_signers, in_force};
 use crate::unlock::UnlockArguments;
@@ -128,9 +129,8 @@ impl Install {
         let envelope = read_envelope(&self.file)?;
         let session = Session::open(context, &self.unlock)?;
         let _lock = session.lock_changes()?;
-        check_signed(&session, &envelope)?;
-        let event = session
-            .event_by(&[], EventType::TrustChange)
+        let signer = check_signed(&session, &envelope)?;
+        let event = Event::new(EventType::TrustChange, PartyType::User, signer.to_string())
             .on("trust", "store")
             .with("change", "install")
             .with("digest", Digest::of(envelope.unverified_payload()).to_string());
@@ -174,7 +174,7 @@ impl Destination {
 fn sign_into(context: &Context, session: &Session, change: &Change, path: &Path) -> Ended {
     let operators = session.operators()?;
     let envelope = change.store.sign(&as_signers(&operators)).map_err(refused)?;
-    durable::replace(path, &envelope.to_bytes()?)?;
+    write_public(path, &envelope.to_bytes()?)?;
     let value = json!({ "version": change.store.version, "summary": change.summary, "file": path });
     context.output.answer(&value, || {
         format!(
@@ -205,21 +205,28 @@ fn put_in_force(context: &Context, session: &Session, change: &Change) -> Ended 
     Ok(ExitCode::SUCCESS)
 }
 
-/// Refuses before the log says that something was installed.
-fn check_signed(session: &Session, envelope: &Envelope) -> Result<(), Failure> {
+/// Refuses, before the log says that something was installed, what would not be; yields who signed it.
+fn check_signed(session: &Session, envelope: &Envelope) -> Result<Did, Failure> {
     let config = &session.config;
-    envelope.clone().verify(
+    let verified = envelope.clone().verify(
         trust::TRUST_PAYLOAD_TYPE,
         config.operators.iter().copied(),
         config.required_operators(),
     )?;
-    Ok(())
+    let store: TrustStore = serde_json::from_slice(verified.payload())?;
+    if let Ok(current) = VerifiedTrust::load(&session.home, config, session.clock.now()) {
+        let current = current.store().version;
+        if store.version <= current {
+            return Err(refused(TrustError::Stale { version: store.version, current }));
+        }
+    }
+    Ok(verified.signers().first().copied().unwrap_or(config.host))
 }
 
 /// Reads a signed document from a file.
 pub(crate) fn read_envelope(path: &Path) -> Result<Envelope, Failure> {
     let bytes = durable::read_capped(path, ENVELOPE_MAX as u64)?;
-    Ok(Envelope::parse(&bytes)?)
+    Envelope::parse(&bytes).doing(format!("{} is no signed document", path.display()))
 }
 
 /// A failure with the core's own advice.

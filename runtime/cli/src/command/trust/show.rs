@@ -11,7 +11,7 @@ use super::change::refused;
 use crate::command::Ended;
 use crate::context::Context;
 use crate::failure::{FAILED, Failure};
-use crate::output::{Columns, STRONG, cell, paint, verdict};
+use crate::output::{Columns, FAINT, STRONG, cell, paint, to_second, verdict};
 
 /// `kos trust list`.
 #[derive(Debug, Args)]
@@ -59,7 +59,7 @@ fn for_person(trust: &VerifiedTrust) -> String {
         authors.row([
             cell(did),
             verdict(true, author.level),
-            cell(author.since),
+            cell(to_second(author.since)),
             cell(author.label.as_deref().unwrap_or_default()),
         ]);
     }
@@ -68,17 +68,17 @@ fn for_person(trust: &VerifiedTrust) -> String {
     if let Some(revoked) = revoked(store) {
         text.push_str(&format!("\n\n{revoked}"));
     }
-    let issued = format!("version {}, issued {}", store.version, store.issued);
-    format!("{text}\n\n{}", paint(crate::output::FAINT, issued))
+    let issued = format!("version {}, issued {}", store.version, to_second(store.issued));
+    format!("{text}\n\n{}", paint(FAINT, issued))
 }
 
 fn revoked(store: &TrustStore) -> Option<String> {
     let mut table = Columns::new(&["REVOKED", "SINCE", "REASON"]);
     for (key, revocation) in &store.revoked_keys {
-        table.row([verdict(false, key), cell(revocation.at), cell(&revocation.reason)]);
+        table.row([verdict(false, key), cell(to_second(revocation.at)), cell(&revocation.reason)]);
     }
     for (component, revocation) in &store.revoked_components {
-        table.row([verdict(false, component), cell(revocation.at), cell(&revocation.reason)]);
+        table.row([verdict(false, component), cell(to_second(revocation.at)), cell(&revocation.reason)]);
     }
     let is_empty = store.revoked_keys.is_empty() && store.revoked_components.is_empty();
     (!is_empty).then(|| table.or_else(""))

@@ -1,7 +1,8 @@
 //! `kos grant`: an operator permits an agent to do something.
 
+mod report;
+
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use kos_core::capability::Capability;
@@ -13,20 +14,20 @@ use kos_core::envelope::Envelope;
 use kos_core::log::event::EventType;
 use kos_core::manifest::VerifiedComponent;
 use kos_core::permission::{
-    self, AgentPermissions, CapabilityRule, GrantId, Issuance, Limits, ListedGrant, PermissionRequest,
-    PinKind, ScopeItem, Standing, VerifiedGrant, When,
+    self, AgentPermissions, CapabilityRule, Effective, GrantId, Issuance, Limits, ListedGrant, Missing,
+    PermissionRequest, PinKind, ScopeItem, Standing, VerifiedGrant, VerifiedPermissions, When,
 };
 use kos_core::trust::VerifiedTrust;
 use serde_json::json;
 
+use self::report::{report, table, write_to};
 use super::Ended;
 use super::grants::revoke;
 use super::trust::read_envelope;
 use crate::component;
 use crate::context::Context;
 use crate::failure::{Explain as _, Failure};
-use crate::output::{Columns, FAINT, GOOD, cell, paint, verdict};
-use crate::session::{Session, as_signers, in_force};
+use crate::session::{Session, as_signers};
 use crate::unlock::UnlockArguments;
 
 /// The largest permissions file that is read, with room for the core to say how much too large it is.
@@ -39,6 +40,7 @@ const STANDARD_SPAN: &str = "30d";
 #[command(after_help = "\
   kos grant hello.signed.wasm                                   let it run, without any capability
   kos grant hello.signed.wasm --allow crypto.sign:receipt --allow crypto.hash:'*' --for 30d
+  kos grant hello.signed.wasm --declared                        allow what its author declares, for 30 days
   kos grant hello.signed.wasm permissions.toml                  conditions, resources and all else
 A scope is an exact name or a prefix with `*`. What several grants allow adds up; what one denies stays denied.
 Granting is an operator's signature: on another machine, sign with -o FILE there, and use --install FILE here.")]
@@ -47,11 +49,14 @@ pub struct Grant {
     #[arg(required_unless_present = "install")]
     component: Option<PathBuf>,
     /// The permissions as TOML; instead of --allow, --deny and --for.
-    #[arg(value_name = "PERMISSIONS.toml", conflicts_with_all = ["allow", "deny", "span"])]
+    #[arg(value_name = "PERMISSIONS.toml", conflicts_with_all = ["allow", "deny", "span", "declared"])]
     permissions: Option<PathBuf>,
     /// Allow a capability: CAPABILITY or CAPABILITY:SCOPE; may be given several times.
     #[arg(long, value_name = "CAPABILITY[:SCOPE]")]
     allow: Vec<String>,
+    /// Allow everything that the author declares.
+    #[arg(long)]
+    declared: bool,
     /// Deny a capability, whatever else is granted: CAPABILITY or CAPABILITY:SCOPE.
     #[arg(long, value_name = "CAPABILITY[:SCOPE]")]
     deny: Vec<String>,
@@ -71,7 +76,7 @@ pub struct Grant {
     #[arg(short, long, value_name = "FILE", conflicts_with = "install")]
     output: Option<PathBuf>,
     /// Install a grant that was signed elsewhere with -o.
-    #[arg(long, value_name = "FILE", exclusive = false, conflicts_with_all = ["component", "allow", "deny", "span", "pin", "limit"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["component", "allow", "declared", "deny", "span", "pin", "limit"])]
     install: Option<PathBuf>,
     #[command(flatten)]
     unlock: UnlockArguments,
@@ -100,7 +105,7 @@ impl Grant {
     }
 
     fn grant(&self, context: &Context, path: &Path) -> Ended {
-        let request = self.request()?;
+        self.request(&[])?;
         let file = component::read(path, None)?;
         let session = Session::open(context, &self.unlock)?;
         let _lock = session.lock_changes()?;
@@ -112,7 +117,8 @@ impl Grant {
             .map_err(component::refused)
             .doing("a component that may not run is granted nothing")?;
         let operators = session.operators()?;
-        let permissions = self.permissions(request, &component, &operators, &session)?;
+        let declared = if self.declared { all_of(&component) } else { Vec::new() };
+        let permissions = self.permissions(self.request(&declared)?, &component, &operators, &session)?;
         check_ceiling(&permissions, &component, &trust)?;
         let envelope = permissions.sign(&as_signers(&operators))?;
         let table = table(&permissions, &component);
@@ -122,13 +128,14 @@ impl Grant {
                 let hosts = put_in_force(&session, &envelope, &permissions)?;
                 let hosts =
                     if self.replace { revoke_others(&session, &envelope, &permissions)? } else { hosts };
-                report(context, &envelope, &permissions, hosts, &table)
+                let missing = missing(&session, &component, &trust, &path.display().to_string())?;
+                report(context, &envelope, &permissions, hosts, &table, &missing)
             }
         }
     }
 
-    /// What is asked for, by flags or by a file.
-    fn request(&self) -> Result<PermissionRequest, Failure> {
+    /// What is asked for, by flags or by a file, and `declared` besides.
+    fn request(&self, declared: &[String]) -> Result<PermissionRequest, Failure> {
         let mut request = match &self.permissions {
             Some(path) => {
                 let text = String::from_utf8(durable::read_capped(path, PERMISSIONS_MAX)?)
@@ -137,7 +144,8 @@ impl Grant {
             }
             None => {
                 let span = When::parse(self.span.as_deref().unwrap_or(STANDARD_SPAN))?;
-                PermissionRequest::from_flags(&self.allow, span)?
+                let allow: Vec<&String> = self.allow.iter().chain(declared).collect();
+                PermissionRequest::from_flags(&allow, span)?
             }
         };
         match self.pin {
@@ -181,7 +189,7 @@ impl Grant {
             .doing(format!("{} is not installed", file.display()))?;
         let permissions = grant.permissions().clone();
         let hosts = put_in_force(&session, &envelope, &permissions)?;
-        report(context, &envelope, &permissions, hosts, "")
+        report(context, &envelope, &permissions, hosts, "", &[])
     }
 }
 
@@ -272,75 +280,28 @@ fn revoke_others(
     Ok(hosts)
 }
 
-fn write_to(
-    context: &Context,
-    path: &Path,
-    envelope: &Envelope,
-    permissions: &AgentPermissions,
-    table: &str,
-) -> Ended {
-    component::write_public(path, &envelope.to_bytes()?)?;
-    let id = GrantId::of(envelope.unverified_payload()).to_string();
-    let value = json!({ "grant": id, "file": path, "permissions": permissions });
-    context.output.answer(&value, || {
-        format!(
-            "{table}\n\n{}\ninstall it on the host: kos grant --install {}",
-            paint(GOOD, format!("signed grant {id} in {}", path.display())),
-            path.display()
-        )
-    })?;
-    Ok(ExitCode::SUCCESS)
-}
-
-fn report(
-    context: &Context,
-    envelope: &Envelope,
-    permissions: &AgentPermissions,
-    hosts: usize,
-    table: &str,
-) -> Ended {
-    let id = GrantId::of(envelope.unverified_payload()).to_string();
-    let value = json!({ "grant": id, "hosts": hosts, "permissions": permissions });
-    context.output.answer(&value, || {
-        let done =
-            paint(GOOD, format!("granted to {} until {}", permissions.agent_id.name, permissions.expires));
-        let table = if table.is_empty() { String::new() } else { format!("{table}\n\n") };
-        format!("{table}{done}\ngrant {id}, {}", in_force(hosts))
-    })?;
-    Ok(ExitCode::SUCCESS)
-}
-
-/// What is granted, and what of it the author does not ask for.
-fn table(permissions: &AgentPermissions, component: &VerifiedComponent) -> String {
-    let mut table = Columns::new(&["CAPABILITY", "SCOPE", "IF", "REMARK"]);
-    for (capability, rule) in &permissions.capabilities {
-        let scope: Vec<String> = rule.scope.iter().map(ToString::to_string).collect();
-        let conditions: Vec<String> = rule.conditions.iter().map(ToString::to_string).collect();
-        table.row([
-            verdict(rule.granted, capability),
-            cell(if rule.granted { scope.join(" ") } else { "denied".to_owned() }),
-            cell(conditions.join(" ")),
-            cell(remark(*capability, rule, component)),
-        ]);
+/// Everything that the author declares, as flags would allow it.
+fn all_of(component: &VerifiedComponent) -> Vec<String> {
+    let mut texts = Vec::new();
+    for declared in &component.manifest().capabilities {
+        if declared.scope.is_empty() {
+            texts.push(declared.capability.to_string());
+        }
+        texts.extend(declared.scope.iter().map(|scope| format!("{}:{scope}", declared.capability)));
     }
-    let limits: Vec<String> =
-        permissions.limits.iter().map(|(name, amount)| format!("{name} {}", name.display(amount))).collect();
-    let mut text = table.or_else("no capability, only to run");
-    if !limits.is_empty() {
-        text.push_str(&format!("\n{}", paint(FAINT, format!("limits: {}", limits.join(", ")))));
-    }
-    text
+    texts
 }
 
-fn remark(capability: Capability, rule: &CapabilityRule, component: &VerifiedComponent) -> String {
-    let Some(declared) = component.manifest().declared(capability) else {
-        return "the author does not declare it: no effect".to_owned();
-    };
-    let is_outside = |item: &ScopeItem| match item {
-        ScopeItem::Allow(pattern) => !declared.scope.iter().any(|one| pattern.intersection(one).is_some()),
-        ScopeItem::Deny(_) => false,
-    };
-    let outside: Vec<String> =
-        rule.scope.iter().filter(|item| is_outside(item)).map(ToString::to_string).collect();
-    if outside.is_empty() { String::new() } else { format!("not declared, no effect: {}", outside.join(" ")) }
+/// What the component imports and may not use, now that the grant is in force.
+fn missing(
+    session: &Session,
+    component: &VerifiedComponent,
+    trust: &VerifiedTrust,
+    shown: &str,
+) -> Result<Vec<Missing>, Failure> {
+    let now = session.clock.now();
+    let permissions = VerifiedPermissions::load(&session.home, &session.config, component, now)?;
+    let imports = component::own_interfaces(kos_core::manifest::imports(component.bytes())?);
+    let imports: Vec<&str> = imports.iter().map(String::as_str).collect();
+    Ok(Effective::compute(component, &permissions, trust).missing(&imports, shown, now))
 }
