@@ -71,7 +71,7 @@ pub fn read_capped(path: &Path, max: u64) -> Result<Vec<u8>, DurableError> {
 /// [`DurableError::Io`]; the old file is then unchanged.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), DurableError> {
     let directory = path.parent().unwrap_or(Path::new("."));
-    let temporary = temporary_beside(path);
+    let temporary = temporary_beside(path)?;
     let written = write_new(&temporary, bytes).and_then(|()| {
         fs::rename(&temporary, path).map_err(failed("replace", path))?;
         sync_directory(directory)
@@ -156,12 +156,13 @@ fn write_new(path: &Path, bytes: &[u8]) -> Result<(), DurableError> {
     file.sync_all().map_err(failed("synchronise", path))
 }
 
-/// A name beside `path` that no other writer uses: the process and a count of this process.
-fn temporary_beside(path: &Path) -> PathBuf {
-    static COUNT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
-    let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+/// A name beside `path` that no other writer uses, nor one that died before: random, so that what a crash left
+/// behind is in nobody's way.
+fn temporary_beside(path: &Path) -> Result<PathBuf, DurableError> {
+    let random = crate::crypto::random::<8>()
+        .map_err(|error| failed("name a temporary file for", path)(io::Error::other(error)))?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{name}.{}-{count}.tmp", std::process::id()))
+    Ok(path.with_file_name(format!(".{name}.{}.tmp", hex::encode(random))))
 }
 
 /// Binds what was tried, and where, to an error of the system.

@@ -38,16 +38,9 @@ pub(crate) const ATTACKS: &[Attack] = &[
     }),
     Attack::new("sign-long-context", "denied", || sign(&["receipt".repeat(10_000).as_str()])),
     Attack::new("sign-malformed-in-scope", "invalid", || {
-        sign(&[
-            "probe-/../x",
-            "probe-*",
-            "probe-\0",
-            "probe-\u{e9}",
-            "probe-A",
-            "probe- ",
-            &"probe-".repeat(11),
-        ])
+        sign(&["probe-/../x", "probe-*", "probe-A", &"probe-".repeat(11)])
     }),
+    Attack::new("sign-unprintable-in-scope", "denied", || sign(&["probe- ", "probe-\0", "probe-\u{e9}"])),
     Attack::new("note-outside-scope", "denied", || note(&["system", "agent_launch", ""])),
     Attack::new("note-topic-tricks", "denied", || {
         note(&[
@@ -58,19 +51,17 @@ pub(crate) const ATTACKS: &[Attack] = &[
         ])
     }),
     Attack::new("note-malformed-in-scope", "invalid", || {
-        note(&[
-            "probe-\n\u{2014} host.example AAAA",
-            "probe-\0",
-            "probe-\u{1b}[2J",
-            "probe-\"",
-            &"probe-".repeat(11),
-        ])
+        note(&["probe-\"", "probe-A", &"probe-".repeat(11)])
+    }),
+    Attack::new("note-unprintable-in-scope", "denied", || {
+        note(&["probe-\n\u{2014} host.example AAAA", "probe-\0", "probe-\u{1b}[2J"])
     }),
     Attack::new("note-too-long", "invalid", || {
         audit::note("rogue", &"a".repeat(audit::TEXT_BYTES + 1)).into()
     }),
     Attack::new("verify-outside-scope", "denied", || verify("did:web:example.com")),
-    Attack::new("verify-malformed-signer", "invalid", verify_malformed_signer),
+    Attack::new("verify-malformed-signer", "invalid", || verify_with_tails(&["#key", "1"])),
+    Attack::new("verify-unprintable-signer", "denied", || verify_with_tails(&[" ", "\n", "\0"])),
     Attack::new("verify-weak-signer", "invalid", || Verdict::agreed(WEAK_SIGNERS.map(verify))),
     Attack::new("verify-other-kind-of-key", "invalid", verify_other_kind_of_key),
     Attack::new("verify-short-signature", "invalid", verify_short_signature),
@@ -101,11 +92,9 @@ fn verify(signer: &str) -> Verdict {
 }
 
 /// Its own identifier, no longer in its one form.
-fn verify_malformed_signer() -> Verdict {
+fn verify_with_tails(tails: &[&str]) -> Verdict {
     match identity::me() {
-        Ok(me) => {
-            Verdict::agreed(["\n", "#key", "1", "\0", " "].map(|tail| verify(&format!("{}{tail}", me.did))))
-        }
+        Ok(me) => Verdict::agreed(tails.iter().map(|tail| verify(&format!("{}{tail}", me.did)))),
         Err(error) => Verdict::Unexpected(error.to_string()),
     }
 }

@@ -89,25 +89,41 @@ impl Entry {
         timestamp: Timestamp,
         signer: &dyn Signer,
     ) -> Result<Vec<u8>, EntryError> {
+        // JCS sorts the members: actor, details, eventType, id, signature, target, timestamp. Written out here, as only
+        // the details have names that are not known; what is signed is the same text without `signature`.
         let Event { event_type, actor, target, details } = event;
-        let entry = Self { actor, details, event_type, id, signature: None, target, timestamp };
-        let bytes = canonical::to_canonical(&entry)?;
-        let size = bytes.len() + SIGNATURE_FIELD;
+        let mut head = br#"{"actor":{"id":"#.to_vec();
+        push_json(&mut head, &actor.id)?;
+        head.extend_from_slice(br#","type":"#);
+        push_json(&mut head, &actor.kind)?;
+        head.extend_from_slice(br#"},"details":"#);
+        head.extend_from_slice(&canonical::to_canonical(&details)?);
+        head.extend_from_slice(br#","eventType":"#);
+        push_json(&mut head, &event_type)?;
+        head.extend_from_slice(br#","id":"#);
+        push_json(&mut head, &id)?;
+        head.push(b',');
+        let mut tail = Vec::new();
+        if let Some(target) = target {
+            tail.extend_from_slice(br#""target":{"id":"#);
+            push_json(&mut tail, &target.id)?;
+            tail.extend_from_slice(br#","type":"#);
+            push_json(&mut tail, &target.kind)?;
+            tail.extend_from_slice(b"},");
+        }
+        tail.extend_from_slice(br#""timestamp":"#);
+        push_json(&mut tail, &timestamp)?;
+        tail.push(b'}');
+        let size = head.len() + tail.len() + SIGNATURE_FIELD;
         if size > MAX_ENTRY {
             return Err(EntryError::TooLong { size });
         }
-        // JCS sorts the members: `signature` stands between `id` and what follows it, so its text is put in there and
-        // the rest need not be written twice.
-        let signature = signer.sign(&pae(PAYLOAD_TYPE, &bytes))?;
-        let tail = canonical::to_canonical(&Tail { target: &entry.target, timestamp })?;
-        let (head, _) = bytes.split_at(bytes.len().saturating_sub(tail.len() - 1));
-        let mut signed = Vec::with_capacity(size);
-        signed.extend_from_slice(head);
-        signed.extend_from_slice(b"\"signature\":\"");
-        signed.extend_from_slice(base64_encode(&signature).as_bytes());
-        signed.extend_from_slice(b"\",");
-        signed.extend(tail.iter().skip(1));
-        Ok(signed)
+        let signature = signer.sign(&pae(PAYLOAD_TYPE, &[&head[..], &tail].concat()))?;
+        head.extend_from_slice(br#""signature":""#);
+        head.extend_from_slice(base64_encode(&signature).as_bytes());
+        head.extend_from_slice(br#"","#);
+        head.extend_from_slice(&tail);
+        Ok(head)
     }
 
     /// Reads an entry in strict canonical form; says nothing about its signature.
@@ -143,17 +159,17 @@ pub(super) fn timestamp_of(bytes: &[u8]) -> Option<Timestamp> {
     std::str::from_utf8(digits).ok()?.parse().ok().map(Timestamp::from_millis)
 }
 
-/// The members that follow `signature` in canonical order.
-#[derive(Serialize)]
-struct Tail<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    target: &'a Option<Target>,
-    timestamp: Timestamp,
+/// Appends a string, a number or a unit variant: JSON of these is canonical as serde_json writes it.
+fn push_json<T: Serialize>(bytes: &mut Vec<u8>, value: &T) -> Result<(), CanonicalError> {
+    serde_json::to_writer(bytes, value)
+        .map_err(|error| CanonicalError::Malformed { cause: error.to_string() })
 }
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
+    use proptest::prelude::*;
+
     use super::super::event::PartyType;
     use super::*;
     use crate::crypto::SecretKey;
@@ -184,6 +200,28 @@ mod tests {
             assert!(bytes.starts_with(
                 br#"{"actor":{"id":"did:key:z6Mk","type":"agent"},"details":{"nested":{"a":[1.5,"#
             ));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_text_an_event_carries_its_entry_is_canonical(
+            actor in any::<String>(),
+            target in prop::option::of((any::<String>(), any::<String>())),
+            facts in prop::collection::btree_map(any::<String>(), any::<String>(), 0..4),
+            millis in 0_u64..253_402_300_799_999,
+        ) {
+            let mut event = Event::new(EventType::AgentExit, PartyType::User, actor);
+            if let Some((kind, id)) = target {
+                event = event.on(kind, id);
+            }
+            for (name, value) in facts {
+                event = event.with(name, value);
+            }
+            let id = "0f".repeat(16);
+            let bytes = Entry::seal(event.clone(), id, Timestamp::from_millis(millis), &host()).unwrap();
+            let entry = Entry::verify(&bytes, &host().did()).unwrap();
+            prop_assert_eq!((entry.actor, entry.target, entry.details), (event.actor, event.target, event.details));
         }
     }
 

@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::entry::Entry;
-use super::event::EventType;
+use super::event::{Event, EventType, Party};
 
 /// A run without an exit entry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,16 +35,29 @@ pub(super) enum Change {
 impl Change {
     /// The change that an entry makes, if any.
     pub(super) fn of(entry: &Entry, index: u64) -> Option<Self> {
-        let fact = |name: &str| entry.details.get(name).and_then(|value| value.as_str()).map(str::to_owned);
-        let run = fact("run")?;
-        match entry.event_type {
+        Self::of_parts(entry.event_type, &entry.actor, &entry.details, index)
+    }
+
+    /// The change that an event will make as the entry with this index.
+    pub(super) fn of_event(event: &Event, index: u64) -> Option<Self> {
+        Self::of_parts(event.event_type, &event.actor, &event.details, index)
+    }
+
+    fn of_parts(
+        event_type: EventType,
+        actor: &Party,
+        details: &Map<String, Value>,
+        index: u64,
+    ) -> Option<Self> {
+        let fact = |name: &str| details.get(name).and_then(|value| value.as_str()).map(str::to_owned);
+        match event_type {
             EventType::AgentLaunch => Some(Self::Launched(OpenRun {
-                run,
+                run: fact("run")?,
                 host: fact("host").unwrap_or_default(),
-                agent: fact("agent").unwrap_or_else(|| entry.actor.id.clone()),
+                agent: fact("agent").unwrap_or_else(|| actor.id.clone()),
                 index,
             })),
-            EventType::AgentExit => Some(Self::Ended(run)),
+            EventType::AgentExit => Some(Self::Ended(fact("run")?)),
             EventType::SystemModification
             | EventType::VaultAccess
             | EventType::TrustChange

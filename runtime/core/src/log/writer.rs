@@ -146,11 +146,12 @@ impl Writer {
         let mut accepted = Vec::with_capacity(events.len());
         for event in events {
             let index = self.state.size() + accepted.len() as u64;
+            let change = Change::of_event(&event, index);
             match self.seal(event, timestamp) {
                 Ok(entry) => {
                     let fits = tile::push_entry(&mut body, &entry);
                     debug_assert!(fits, "seal refuses longer entries");
-                    accepted.push(entry);
+                    accepted.push((entry, change));
                     results.push(Ok(Position { index, timestamp }));
                 }
                 Err(error) => results.push(Err(error)),
@@ -160,8 +161,8 @@ impl Writer {
             let first = self.state.size();
             let written = self.journal.append(&self.tools, &self.state.header, first, &body);
             written.map_err(|error| self.poison(error))?;
-            for (index, entry) in (first..).zip(&accepted) {
-                self.state.push(entry, timestamp, Change::of_bytes(entry, index));
+            for (entry, change) in accepted {
+                self.state.push(&entry, timestamp, change);
             }
         }
         Ok(results)

@@ -29,7 +29,7 @@ pub type Recorder = Arc<dyn Fn(&Denied) + Send + Sync>;
 /// It cannot be made elsewhere:
 /// ```compile_fail,E0451
 /// use kos_core::permission::{Grant, marker::CryptoSign};
-/// let forged = Grant::<CryptoSign> { scope: "receipt", grant: todo!(), capability: std::marker::PhantomData };
+/// let forged = Grant::<CryptoSign> { scope: "receipt", grant: loop {}, capability: std::marker::PhantomData };
 /// ```
 /// The proof of one capability is none of another:
 /// ```compile_fail,E0308

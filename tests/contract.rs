@@ -1,0 +1,55 @@
+//! Every function of the contract has a test in which it is granted, and one in which it is denied.
+//!
+//! The names are read from `wit/` itself, so that a new function without its tests fails here.
+
+use std::collections::BTreeSet;
+
+use crate::support::project;
+
+/// The functions that need a capability, as `interface.function` or `interface.resource.function`.
+fn functions() -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for interface in ["identity", "crypto", "audit"] {
+        let text = std::fs::read_to_string(project().join("wit").join(format!("{interface}.wit")))
+            .expect("the contract");
+        let mut resource = String::new();
+        for line in text.lines() {
+            let is_member = line.starts_with("        ");
+            let line = line.trim();
+            if let Some(name) = line.strip_prefix("resource ").and_then(|rest| rest.strip_suffix(" {")) {
+                name.clone_into(&mut resource);
+            }
+            if let Some((name, rest)) = line.split_once(':')
+                && (rest.trim_start().starts_with("func(") || rest.trim_start().starts_with("static func("))
+            {
+                let owner = if is_member { format!("{resource}.") } else { String::new() };
+                found.insert(format!("{interface}.{owner}{name}"));
+            }
+        }
+    }
+    found
+}
+
+/// The functions that a `[granted: …]` or `[denied: …]` mark in the tests names.
+fn marked(mark: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for entry in std::fs::read_dir(project().join("tests")).expect("the tests") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_none_or(|ending| ending != "rs") {
+            continue;
+        }
+        let text = std::fs::read_to_string(path).expect("a test file");
+        for list in text.split(&format!("[{mark}: ")).skip(1).filter_map(|rest| rest.split(']').next()) {
+            found.extend(list.split(", ").map(str::to_owned));
+        }
+    }
+    found
+}
+
+#[test]
+fn every_function_of_the_contract_has_a_granted_and_a_denied_test() {
+    let functions = functions();
+    assert_eq!(functions.len(), 11, "{functions:?}");
+    assert_eq!(marked("granted"), functions);
+    assert_eq!(marked("denied"), functions);
+}

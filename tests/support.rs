@@ -1,0 +1,229 @@
+//! A home of its own for each test, and the real `kos` and `kos-run` to work on it.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+/// A folder with a home, an author whom the home trusts, and whatever the test puts there.
+pub(crate) struct World {
+    folder: TempDir,
+    author: String,
+}
+
+impl World {
+    /// A home that starts unattended, and an author `alice` trusted at `level`.
+    pub(crate) fn trusting(level: &str) -> Self {
+        let world = Self::trusting_nobody();
+        world.kos(&["trust", "add", &world.author, "--level", level]).succeeded();
+        world
+    }
+
+    /// A home that starts unattended, and an author `alice` whom it does not know.
+    pub(crate) fn trusting_nobody() -> Self {
+        let mut world =
+            Self { folder: tempfile::tempdir().expect("a temporary folder"), author: String::new() };
+        let key_file = world.path("root.key");
+        world.kos(&["init", "--key-file", path_text(&key_file)]).succeeded();
+        world.author = world.new_author("alice");
+        world
+    }
+
+    /// Makes an author key and returns its DID.
+    pub(crate) fn new_author(&self, name: &str) -> String {
+        let made = self.kos(&["key", "new", name, "--json"]).succeeded().json();
+        made["did"].as_str().expect("a DID").to_owned()
+    }
+
+    /// The DID of the author `alice`.
+    pub(crate) fn author(&self) -> &str {
+        &self.author
+    }
+
+    /// A path inside the test's folder.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The home's directory.
+    pub(crate) fn home(&self) -> PathBuf {
+        self.path("home")
+    }
+
+    /// Writes a file into the test's folder.
+    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        std::fs::write(&path, content).expect("a written file");
+        path
+    }
+
+    /// A sample agent, signed by `alice`, in the test's folder.
+    pub(crate) fn signed(&self, sample: &str) -> PathBuf {
+        self.signed_by("alice", sample)
+    }
+
+    /// A sample agent, signed by the author `key`, in the test's folder.
+    pub(crate) fn signed_by(&self, key: &str, sample: &str) -> PathBuf {
+        let signed = self.path(&format!("{sample}-{key}.wasm"));
+        let manifest = sample_folder(sample).join("agent.toml");
+        self.kos(&[
+            "sign",
+            path_text(&agent(sample)),
+            "--manifest",
+            path_text(&manifest),
+            "--key",
+            key,
+            "-o",
+            path_text(&signed),
+        ])
+        .succeeded();
+        signed
+    }
+
+    /// A sample agent, signed by `alice` and granted what its `permissions.toml` asks.
+    pub(crate) fn granted(&self, sample: &str) -> PathBuf {
+        let signed = self.signed(sample);
+        let permissions = sample_folder(sample).join("permissions.toml");
+        self.kos(&["grant", path_text(&signed), path_text(&permissions)]).succeeded();
+        signed
+    }
+
+    /// A sample agent, signed by `alice` and granted what `permissions` says.
+    pub(crate) fn granted_with(&self, sample: &str, permissions: &str) -> PathBuf {
+        let signed = self.signed(sample);
+        let file = self.write("permissions.toml", permissions);
+        self.kos(&["grant", path_text(&signed), path_text(&file)]).succeeded();
+        signed
+    }
+
+    /// `kos` on this home, ready to start.
+    pub(crate) fn kos_command(&self) -> Command {
+        self.command(env!("CARGO_BIN_EXE_kos"))
+    }
+
+    /// `kos-run` on this home, ready to start.
+    pub(crate) fn kos_run_command(&self) -> Command {
+        self.command(env!("CARGO_BIN_EXE_kos-run"))
+    }
+
+    /// Runs `kos` with these arguments.
+    pub(crate) fn kos(&self, arguments: &[&str]) -> Ended {
+        Ended::of(self.kos_command().args(arguments))
+    }
+
+    /// Runs an agent with these arguments.
+    pub(crate) fn run(&self, agent: &Path, arguments: &[&str]) -> Ended {
+        Ended::of(self.kos_run_command().arg(agent).arg("--").args(arguments))
+    }
+
+    /// The entries of the log, oldest first.
+    pub(crate) fn entries(&self) -> Vec<serde_json::Value> {
+        let shown = self.kos(&["log", "show", "--json"]).succeeded();
+        shown.stdout.lines().map(|line| serde_json::from_str(line).expect("an entry as JSON")).collect()
+    }
+
+    /// The entries of this type, oldest first.
+    pub(crate) fn entries_of(&self, event_type: &str) -> Vec<serde_json::Value> {
+        self.entries().into_iter().filter(|entry| entry["eventType"] == event_type).collect()
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", self.folder.path())
+            .env("KOS_HOME", self.home())
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null());
+        command
+    }
+}
+
+/// How a process ended, and what it said.
+pub(crate) struct Ended {
+    pub(crate) status: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    command: String,
+}
+
+impl Ended {
+    /// Runs a command to its end.
+    pub(crate) fn of(command: &mut Command) -> Self {
+        let output = command.output().expect("a process that starts");
+        Self::from_output(format!("{command:?}"), output)
+    }
+
+    /// What a command that was started elsewhere has come to.
+    pub(crate) fn from_output(command: String, output: Output) -> Self {
+        use std::os::unix::process::ExitStatusExt as _;
+        let status = output.status.code().unwrap_or_else(|| 128 + output.status.signal().unwrap_or_default());
+        Self {
+            status,
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+            command,
+        }
+    }
+
+    /// Insists on success.
+    #[track_caller]
+    pub(crate) fn succeeded(self) -> Self {
+        self.ended_with(0)
+    }
+
+    /// Insists on an exit status.
+    #[track_caller]
+    pub(crate) fn ended_with(self, status: i32) -> Self {
+        assert_eq!(
+            self.status, status,
+            "{}\n--- stdout\n{}\n--- stderr\n{}",
+            self.command, self.stdout, self.stderr
+        );
+        self
+    }
+
+    /// Insists on words of the diagnostics.
+    #[track_caller]
+    pub(crate) fn saying(self, words: &str) -> Self {
+        assert!(
+            self.stderr.contains(words),
+            "`{words}` is not in the diagnostics of {}:\n{}",
+            self.command,
+            self.stderr
+        );
+        self
+    }
+
+    /// Standard output as one JSON document.
+    #[track_caller]
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("{error} in the output of {}:\n{}", self.command, self.stdout))
+    }
+}
+
+/// The built component of a sample agent.
+pub(crate) fn agent(sample: &str) -> PathBuf {
+    let target = Path::new(env!("CARGO_BIN_EXE_kos")).ancestors().nth(2).expect("the target folder");
+    let path = target.join("wasm32-wasip2/release").join(format!("{sample}.wasm"));
+    assert!(path.exists(), "{} is not built: run `cargo xtask agents` first", path.display());
+    path
+}
+
+/// The sources of a sample agent.
+pub(crate) fn sample_folder(sample: &str) -> PathBuf {
+    project().join("sample-agents").join(sample)
+}
+
+/// The project's own folder.
+pub(crate) fn project() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A path as an argument.
+pub(crate) fn path_text(path: &(impl AsRef<OsStr> + ?Sized)) -> &str {
+    path.as_ref().to_str().expect("a path in UTF-8")
+}
