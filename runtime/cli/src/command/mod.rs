@@ -1,6 +1,7 @@
 //! One file per command: its arguments and what it does with them.
 
 pub mod completions;
+pub mod cosign;
 pub mod explain;
 pub mod grant;
 pub mod grants;
@@ -46,7 +47,7 @@ pub struct Kos {
 #[command(next_help_heading = "Options of every command")]
 pub struct Globals {
     /// The state directory [default: $KOS_HOME, else the platform's data directory].
-    #[arg(long, global = true, value_name = "DIR", env = "KOS_HOME", hide_env = true)]
+    #[arg(long, global = true, value_name = "DIR")]
     pub home: Option<PathBuf>,
     /// Answer in JSON, and report errors in JSON on stderr.
     #[arg(long, global = true)]
@@ -78,6 +79,8 @@ pub enum Command {
     /// Show and withdraw what was granted.
     #[command(subcommand, arg_required_else_help = true)]
     Grants(grants::Grants),
+    /// Add an operator's signature to a grant or a trust store that others sign too.
+    Cosign(cosign::Cosign),
     /// Explain why an agent may or may not use a capability.
     Explain(explain::Explain),
     /// Read and verify the log.
@@ -132,6 +135,7 @@ impl Command {
             Self::Trust(command) => command.run(context),
             Self::Grant(command) => command.run(context),
             Self::Grants(command) => command.run(context),
+            Self::Cosign(command) => command.run(context),
             Self::Explain(command) => command.run(context),
             Self::Log(command) => command.run(context),
             Self::Slot(command) => command.run(context),

@@ -36,7 +36,7 @@ pub struct KosRun {
     #[arg(required = true, value_name = "AGENT.wasm")]
     components: Vec<PathBuf>,
     /// The state directory [default: $KOS_HOME, else the platform's data directory].
-    #[arg(long, value_name = "DIR", env = "KOS_HOME", hide_env = true)]
+    #[arg(long, value_name = "DIR")]
     home: Option<PathBuf>,
     /// Lower limits for this run: memory=16MiB,cpu=1G,duration=5s.
     #[arg(long, value_name = "LIMITS", value_parser = Limits::parse_overrides)]
