@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use kos_core::custody::KeyHandle;
 use kos_core::envelope::Envelope;
-use kos_core::permission::{AgentPermissions, PERMISSIONS_TYPE, PermissionRequest};
+use kos_core::permission::{AgentPermissions, PERMISSIONS_TYPE, PermissionRequest, REVOCATIONS_TYPE};
 use kos_core::trust::{TRUST_PAYLOAD_TYPE, TrustStore};
 use serde_json::json;
 
@@ -87,7 +87,8 @@ fn shown(envelope: &Envelope) -> Result<String, Failure> {
             let store: TrustStore = serde_json::from_slice(payload)?;
             Ok(clean(&serde_json::to_string(&store)?))
         }
-        other => Err(Failure::new(format!("`{other}` is neither a grant nor a trust store"))
+        REVOCATIONS_TYPE => Ok(clean(&String::from_utf8_lossy(payload))),
+        other => Err(Failure::new(format!("`{other}` is no grant, no revocations and no trust store"))
             .why("an operator signs nothing else")),
     }
 }

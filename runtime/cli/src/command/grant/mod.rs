@@ -22,7 +22,7 @@ use serde_json::json;
 
 use self::report::{report, table, write_to};
 use super::Ended;
-use super::grants::revoke;
+use super::grants::revoke::revoke;
 use super::trust::read_envelope;
 use crate::component;
 use crate::context::Context;
