@@ -80,7 +80,7 @@ impl Subject {
 
     /// The agent's own remark.
     pub(crate) fn note(&self, topic: &str, text: &str) -> Event {
-        self.event(EventType::SystemModification).on("note", topic).with("text", text)
+        self.event(EventType::AgentNote).on("note", topic).with("text", text)
     }
 }
 

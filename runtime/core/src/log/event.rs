@@ -15,6 +15,8 @@ pub enum EventType {
     AgentLaunch,
     /// A run ended; `details.run` names it.
     AgentExit,
+    /// An agent's own remark.
+    AgentNote,
     /// The host itself was changed.
     SystemModification,
     /// A secret was used or revealed.
@@ -36,12 +38,29 @@ pub enum EventType {
 }
 
 impl EventType {
+    /// Every kind.
+    pub const ALL: [Self; 12] = [
+        Self::AgentLaunch,
+        Self::AgentExit,
+        Self::AgentNote,
+        Self::SystemModification,
+        Self::VaultAccess,
+        Self::TrustChange,
+        Self::PermissionGrant,
+        Self::PermissionDenied,
+        Self::PermissionRevoke,
+        Self::MessageRejected,
+        Self::Alert,
+        Self::KillSwitch,
+    ];
+
     /// The word that stands in the entry.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::AgentLaunch => "agent_launch",
             Self::AgentExit => "agent_exit",
+            Self::AgentNote => "agent_note",
             Self::SystemModification => "system_modification",
             Self::VaultAccess => "vault_access",
             Self::TrustChange => "trust_change",

@@ -58,7 +58,8 @@ impl Change {
                 index,
             })),
             EventType::AgentExit => Some(Self::Ended(fact("run")?)),
-            EventType::SystemModification
+            EventType::AgentNote
+            | EventType::SystemModification
             | EventType::VaultAccess
             | EventType::TrustChange
             | EventType::PermissionGrant

@@ -146,10 +146,9 @@ fn brief(value: &Value) -> String {
 }
 
 fn event_type(text: &str) -> Result<EventType, String> {
-    serde_json::from_value(Value::String(text.to_owned())).map_err(|_| {
-        "there are: agent_launch, agent_exit, system_modification, trust_change, permission_grant, \
-         permission_denied, permission_revoke, message_rejected, alert"
-            .to_owned()
+    EventType::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or_else(|| {
+        let known: Vec<&str> = EventType::ALL.into_iter().map(EventType::as_str).collect();
+        format!("there are: {}", known.join(", "))
     })
 }
 
