@@ -25,7 +25,7 @@ pub(crate) fn play(stage: &Stage) -> Result<usize> {
         stage.show(&["grant", &stage.file(&format!("{agent}.signed.wasm")), &permissions])?;
     }
     let attacks = attacks(stage)?;
-    say(format!("{:<30} {:<18} {:<34} ms", "attack", "must end with", "what happened"));
+    say(format!("{:<33} {:<14} {:<26} ms", "attack", "must end with", "what happened"));
     let mut unexpected = 0;
     let mut last_entry = 0;
     for attack in &attacks {
@@ -46,8 +46,11 @@ struct Attack {
 fn attacks(stage: &Stage) -> Result<Vec<Attack>> {
     let launch = stage.launch(&stage.file(&format!("{ROGUE}.signed.wasm")), &["list"], None)?;
     ensure!(launch.status == 0, "rogue ended with {}: {}", launch.status, launch.stderr.trim());
-    let mut attacks =
-        vec![Attack { agent: ROGUE_START, name: "before-main".to_owned(), expected: "fuel".to_owned() }];
+    let mut attacks = vec![Attack {
+        agent: ROGUE_START,
+        name: "before-main".to_owned(),
+        expected: "fuel|deadline".to_owned(),
+    }];
     for line in launch.stdout.lines() {
         let (name, expected) =
             line.split_once('\t').with_context(|| format!("`{line}` is not a name, a tab and an outcome"))?;
@@ -74,7 +77,7 @@ impl Attack {
         let is_right = self.expected.split('|').any(|one| one == happened);
         let verdict = if is_right { "ok " } else { "NOT" };
         say(format!(
-            "{verdict} {:<26} {:<18} {:<34} {}",
+            "{verdict} {:<29} {:<14} {:<26} {}",
             self.name,
             self.expected,
             format!("{happened} (exit {})", launch.status),
