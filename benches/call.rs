@@ -1,4 +1,10 @@
 //! A granted capability call against the same host call without a gate: `crypto.hash` of 64 bytes and of 4 KiB.
+#![expect(
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a bench prints its figures, and has failed where it cannot go on"
+)]
 
 mod ratio;
 mod raw;

@@ -1,5 +1,11 @@
 //! A launch of `hello` inside a running host, signature and grant judged, its entry durable, against what it cannot do
 //! without: wasmtime's own instantiation and one `fdatasync`. Then the same for whole runs, one and 64 at a time.
+#![expect(
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a bench prints its figures, and has failed where it cannot go on"
+)]
 
 mod ratio;
 mod raw;

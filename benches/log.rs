@@ -1,5 +1,11 @@
 //! Durable entries: one at a time, and by 64 threads that share each `fdatasync`, against the entry's own costs: a
 //! signature, two hashes, and the `fdatasync`.
+#![expect(
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a bench prints its figures, and has failed where it cannot go on"
+)]
 
 mod ratio;
 

@@ -1,5 +1,10 @@
 //! A verified launch of `hello` as a whole process, with a warm cache, against `wasmtime run` on a precompiled `hello` of
 //! its own, which greets and asks nobody who it is: time and peak memory. Needs the `wasmtime` command, version 48, on the path or named by `WASMTIME`.
+#![expect(
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a bench prints its figures, and has failed where it cannot go on"
+)]
 
 mod ratio;
 

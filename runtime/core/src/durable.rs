@@ -70,7 +70,7 @@ pub fn read_capped(path: &Path, max: u64) -> Result<Vec<u8>, DurableError> {
 /// # Errors
 /// [`DurableError::Io`]; the old file is then unchanged.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), DurableError> {
-    let directory = path.parent().unwrap_or(Path::new("."));
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let temporary = temporary_beside(path)?;
     let written = write_new(&temporary, bytes).and_then(|()| {
         fs::rename(&temporary, path).map_err(failed("replace", path))?;
