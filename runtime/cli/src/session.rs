@@ -67,17 +67,26 @@ impl Session {
         self.key(&KeyName::new(KeyRole::Host, default_name()?))
     }
 
-    /// The keys of this home whose signatures count here.
+    /// The keys that lie in this home and whose signatures count here, however few.
+    ///
+    /// # Errors
+    /// When the keys cannot be listed.
+    pub fn local_operators(&self) -> Result<Vec<KeyHandle>, Failure> {
+        let keys = self.custodian.list()?;
+        keys.iter()
+            .filter(|public| {
+                public.key.role == KeyRole::Operator && self.config.operators.contains(&public.did)
+            })
+            .map(|public| self.key(&public.key))
+            .collect()
+    }
+
+    /// As many of the keys of this home whose signatures count here as must sign.
     ///
     /// # Errors
     /// When there are fewer than must sign.
     pub fn operators(&self) -> Result<Vec<KeyHandle>, Failure> {
-        let mut operators = Vec::new();
-        for public in self.custodian.list()? {
-            if public.key.role == KeyRole::Operator && self.config.operators.contains(&public.did) {
-                operators.push(self.key(&public.key)?);
-            }
-        }
+        let mut operators = self.local_operators()?;
         if operators.len() < self.config.threshold {
             return Err(Failure::new("this cannot be signed here")
                 .why(format!(

@@ -61,7 +61,12 @@ impl Ended {
             Outcome::Killed => Failure::new(format!("{} was stopped", self.shown)),
             outcome => Failure::new(format!("{} was stopped at its limit: {outcome}", self.shown)),
         };
-        let Some(limit) = self.report.outcome.limit() else { return Some(failure) };
+        let limit = match self.report.outcome.limit() {
+            None => return Some(failure),
+            // Two limits end a run so: the bytes of its notes are the one that a run spends.
+            Some("notes") => LimitName::NoteBytes.as_str(),
+            Some(limit) => limit,
+        };
         let is_lowered = limit
             .parse::<LimitName>()
             .is_ok_and(|name| options.limit.as_ref().is_some_and(|limits| limits.named(name).is_some()));
