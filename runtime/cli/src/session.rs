@@ -29,8 +29,8 @@ pub struct Session {
     pub config: HostConfig,
     /// Its keys.
     pub custodian: Arc<dyn Custodian>,
-    /// The present.
-    pub clock: Arc<dyn Clock>,
+    /// The present; never before the last entry of the log, once that is open (I4).
+    pub clock: Arc<MonotoneClock<SystemClock>>,
 }
 
 impl Session {
@@ -107,8 +107,11 @@ impl Session {
     /// When it cannot be opened.
     pub fn log(&self) -> Result<Log, Failure> {
         let signer: Arc<dyn Signer> = Arc::new(self.host_key()?);
-        Log::open(&self.home.log(), &self.config.origin, signer, Arc::clone(&self.clock))
-            .doing("the log cannot be written, so nothing was done")
+        let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
+        let opened = Log::open(&self.home.log(), &self.config.origin, signer, clock);
+        let log = opened.doing("the log cannot be written, so nothing was done")?;
+        self.clock.raise_to(log.last_timestamp()?);
+        Ok(log)
     }
 
     /// Keeps other commands from changing what is in force until the lock is dropped.

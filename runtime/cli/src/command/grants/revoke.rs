@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
+use kos_core::clock::Clock as _;
 use kos_core::envelope::Envelope;
 use kos_core::log::event::{Event, EventType, PartyType};
 use kos_core::permission::{self, GrantId, ListedGrant, REVOCATIONS_TYPE, Revocations, Standing};
