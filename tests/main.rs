@@ -2,8 +2,11 @@
 
 mod support;
 
+mod audit;
 mod contract;
+mod crypto;
 mod hygiene;
+mod identity;
 mod launch;
 mod limits;
 mod log;
