@@ -10,3 +10,5 @@ mod identity;
 mod launch;
 mod limits;
 mod log;
+mod permission;
+mod resource;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// How long something may take that happens soon.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(30);
 /// How often it is looked at until then.
 const POLL: Duration = Duration::from_millis(100);
 
@@ -189,22 +189,29 @@ impl Conversation {
         Self { child, answers, command: format!("{command:?}") }
     }
 
+    /// Says a line.
+    pub(crate) fn say(&mut self, line: &str) {
+        let input = self.child.stdin.as_mut().expect("its input");
+        writeln!(input, "{line}").expect("an agent that listens");
+    }
+
+    /// Waits for an answer.
+    #[track_caller]
+    pub(crate) fn hear(&mut self) -> String {
+        self.answers.next().expect("an answer").expect("an answer in UTF-8")
+    }
+
     /// Says a line and waits for the answer.
     #[track_caller]
     pub(crate) fn ask(&mut self, line: &str) -> String {
-        let input = self.child.stdin.as_mut().expect("its input");
-        writeln!(input, "{line}").expect("an agent that listens");
-        self.answers.next().unwrap_or_else(|| panic!("no answer to {line}")).expect("an answer in UTF-8")
+        self.say(line);
+        self.hear()
     }
 
     /// Asks again until the answer is this one.
     #[track_caller]
     pub(crate) fn ask_until(&mut self, line: &str, answer: &str) {
-        let began = Instant::now();
-        while self.ask(line) != answer {
-            assert!(began.elapsed() < PATIENCE, "{line} is never answered by {answer}");
-            std::thread::sleep(POLL);
-        }
+        poll_until(&format!("{line} is answered by {answer}"), || self.ask(line) == answer);
     }
 
     /// Ends the input, which ends the agent.
@@ -277,6 +284,16 @@ impl Ended {
     pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.stdout)
             .unwrap_or_else(|error| panic!("{error} in the output of {}:\n{}", self.command, self.stdout))
+    }
+}
+
+/// Looks until something is so, and insists that it comes to be so.
+#[track_caller]
+pub(crate) fn poll_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < PATIENCE, "it does not happen that {what}");
+        std::thread::sleep(POLL);
     }
 }
 
