@@ -30,7 +30,7 @@ fn functions() -> BTreeSet<String> {
     found
 }
 
-/// The functions that a `[granted: …]` or `[denied: …]` mark in the tests names.
+/// The functions that the tests mark as granted or denied: in a comment line of its own, `// `, then the mark in brackets.
 fn marked(mark: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for entry in std::fs::read_dir(project().join("tests")).expect("the tests") {
@@ -39,7 +39,8 @@ fn marked(mark: &str) -> BTreeSet<String> {
             continue;
         }
         let text = std::fs::read_to_string(path).expect("a test file");
-        for list in text.split(&format!("[{mark}: ")).skip(1).filter_map(|rest| rest.split(']').next()) {
+        let lists = text.lines().filter_map(|line| line.strip_prefix("// [")?.strip_suffix(']'));
+        for list in lists.filter_map(|list| list.strip_prefix(mark)?.strip_prefix(": ")) {
             found.extend(list.split(", ").map(str::to_owned));
         }
     }

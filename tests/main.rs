@@ -8,8 +8,13 @@
 
 mod support;
 
+mod audit;
 mod contract;
+mod crypto;
 mod hygiene;
+mod identity;
 mod launch;
 mod limits;
 mod log;
+mod permission;
+mod resource;

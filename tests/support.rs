@@ -1,10 +1,17 @@
 //! A home of its own for each test, and the real `kos` and `kos-run` to work on it.
 
 use std::ffi::OsStr;
+use std::io::{BufRead as _, BufReader, Lines, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+
+/// How long something may take that happens soon.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How often it is looked at until then.
+const POLL: Duration = Duration::from_millis(100);
 
 /// A folder with a home, an author whom the home trusts, and whatever the test puts there.
 pub(crate) struct World {
@@ -97,6 +104,32 @@ impl World {
         signed
     }
 
+    /// Grants what a TOML says, and returns the grant's identifier.
+    pub(crate) fn grant(&self, agent: &Path, permissions: &str) -> String {
+        let file = self.write("permissions.toml", permissions);
+        let granted = self.kos(&["grant", path_text(agent), path_text(&file), "--json"]).succeeded().json();
+        granted["grant"].as_str().expect("the grant's identifier").to_owned()
+    }
+
+    /// A probe with exactly these rules, as TOML.
+    pub(crate) fn probe(&self, rules: &str) -> PathBuf {
+        self.granted_with("probe", &permissions(rules))
+    }
+
+    /// Starts an agent that answers each line of its input with one of its output.
+    pub(crate) fn converse(&self, agent: &Path) -> Conversation {
+        Conversation::with(self.kos_run_command().arg(agent))
+    }
+
+    /// What was denied to agents, oldest first: the capability and the reason.
+    pub(crate) fn denials(&self) -> Vec<(String, String)> {
+        let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+        self.entries_of("permission_denied")
+            .iter()
+            .map(|entry| (text(&entry["target"]["id"]), text(&entry["details"]["reason"])))
+            .collect()
+    }
+
     /// `kos` on this home, ready to start.
     pub(crate) fn kos_command(&self) -> Command {
         self.command(env!("CARGO_BIN_EXE_kos"))
@@ -138,6 +171,55 @@ impl World {
             .current_dir(self.folder.path())
             .stdin(Stdio::null());
         command
+    }
+}
+
+/// An agent that is running, and answers each line of its input with one of its output.
+pub(crate) struct Conversation {
+    child: Child,
+    answers: Lines<BufReader<ChildStdout>>,
+    command: String,
+}
+
+impl Conversation {
+    fn with(command: &mut Command) -> Self {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("a process that starts");
+        let answers = BufReader::new(child.stdout.take().expect("its output")).lines();
+        Self { child, answers, command: format!("{command:?}") }
+    }
+
+    /// Says a line.
+    pub(crate) fn say(&mut self, line: &str) {
+        let input = self.child.stdin.as_mut().expect("its input");
+        writeln!(input, "{line}").expect("an agent that listens");
+    }
+
+    /// Waits for an answer.
+    #[track_caller]
+    pub(crate) fn hear(&mut self) -> String {
+        self.answers.next().expect("an answer").expect("an answer in UTF-8")
+    }
+
+    /// Says a line and waits for the answer.
+    #[track_caller]
+    pub(crate) fn ask(&mut self, line: &str) -> String {
+        self.say(line);
+        self.hear()
+    }
+
+    /// Asks again until the answer is this one.
+    #[track_caller]
+    pub(crate) fn ask_until(&mut self, line: &str, answer: &str) {
+        poll_until(&format!("{line} is answered by {answer}"), || self.ask(line) == answer);
+    }
+
+    /// Ends the input, which ends the agent.
+    pub(crate) fn end(mut self) -> Ended {
+        drop(self.child.stdin.take());
+        let said: Vec<String> = self.answers.map(|line| line.expect("an answer in UTF-8")).collect();
+        let output = self.child.wait_with_output().expect("a process that ends");
+        Ended { stdout: said.join("\n"), ..Ended::from_output(self.command, output) }
     }
 }
 
@@ -203,6 +285,21 @@ impl Ended {
         serde_json::from_str(&self.stdout)
             .unwrap_or_else(|error| panic!("{error} in the output of {}:\n{}", self.command, self.stdout))
     }
+}
+
+/// Looks until something is so, and insists that it comes to be so.
+#[track_caller]
+pub(crate) fn poll_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < PATIENCE, "it does not happen that {what}");
+        std::thread::sleep(POLL);
+    }
+}
+
+/// Permissions of a day with exactly these rules, as TOML.
+pub(crate) fn permissions(rules: &str) -> String {
+    format!("expires = \"1d\"\n[capabilities]\n{rules}\n")
 }
 
 /// The built component of a sample agent.

@@ -1,0 +1,100 @@
+//! Makes the calls it is told to and prints each answer: for trying grants by hand.
+//!
+//! `probe CALL` makes one call. `probe` alone makes one for each line of its standard input, so that a grant can be changed
+//! in between. The calls are `self`, `grants`, `hash ALGORITHM TEXT`, `hasher ALGORITHM TEXT`, `sign CONTEXT TEXT`,
+//! `verify DID CONTEXT TEXT HEX`, `seal KEY TEXT`, `open HEX`, `note TOPIC TEXT`; and, outside of the contract, `write FILE
+//! BYTES`, `read FILE` (in `/data`, where the grant has storage) and `connect ADDRESS`. `repeat N CALL` makes one N times.
+//!
+//! An answer is what came back, bytes in hex, or the error's word, such as `denied`; with `repeat`, how often each came.
+#![expect(clippy::print_stdout, reason = "the answers are what it is for")]
+
+use std::collections::BTreeMap;
+use std::net::TcpStream;
+use std::{env, fs, io};
+
+use kos_sdk::crypto::{Algorithm, Hasher};
+use kos_sdk::{Error, audit, crypto, identity};
+
+/// What is authenticated beside a sealed text.
+const ASSOCIATED: &[u8] = b"probe";
+
+fn main() -> io::Result<()> {
+    let call = env::args().skip(1).collect::<Vec<_>>().join(" ");
+    if !call.is_empty() {
+        println!("{}", answer(&call));
+        return Ok(());
+    }
+    for line in io::stdin().lines() {
+        println!("{}", answer(&line?));
+    }
+    Ok(())
+}
+
+fn answer(line: &str) -> String {
+    let call: Vec<&str> = line.split_whitespace().collect();
+    let ["repeat", count, call @ ..] = call.as_slice() else {
+        return made(&call).unwrap_or_else(|error| word(&error).to_owned());
+    };
+    let mut counts = BTreeMap::new();
+    for _ in 0..count.parse().unwrap_or(0_u32) {
+        *counts.entry(made(call).map_or_else(|error| word(&error), |_| "ok")).or_insert(0_u32) += 1;
+    }
+    counts.iter().map(|(word, count)| format!("{word} {count}")).collect::<Vec<_>>().join(", ")
+}
+
+fn made(call: &[&str]) -> Result<String, Error> {
+    Ok(match *call {
+        ["self"] => shown(&identity::me()?),
+        ["grants"] => identity::grants()?.iter().map(grant).collect::<Vec<_>>().join(" "),
+        ["hash", name, text] => hex::encode(crypto::hash(algorithm(name)?, text.as_bytes())?),
+        ["hasher", name, text] => {
+            let mut hasher = Hasher::new(algorithm(name)?)?;
+            hasher.update(text.as_bytes())?;
+            hex::encode(hasher.finish()?)
+        }
+        ["sign", context, text] => hex::encode(crypto::sign(context, text.as_bytes())?),
+        ["verify", did, context, text, signature] => {
+            crypto::verify(did, context, text.as_bytes(), &bytes(signature)?)?.to_string()
+        }
+        ["seal", key, text] => hex::encode(crypto::seal(key, ASSOCIATED, text.as_bytes())?),
+        ["open", sealed] => hex::encode(crypto::open(ASSOCIATED, &bytes(sealed)?)?),
+        ["note", topic, text] => audit::note(topic, text).map(|()| "noted".to_owned())?,
+        ["write", file, count] => {
+            told(fs::write(format!("/data/{file}"), vec![b'x'; count.parse().unwrap_or(0)]))
+        }
+        ["read", file] => told(fs::read(format!("/data/{file}")).map(|content| content.len())),
+        ["connect", address] => told(TcpStream::connect(address).map(drop)),
+        _ => return Err(Error::Invalid("call".to_owned())),
+    })
+}
+
+/// `Ok(…)`, or the kind of what the standard library was told by the host.
+fn told<T: std::fmt::Debug>(result: io::Result<T>) -> String {
+    format!("{:?}", result.map_err(|error| error.kind()))
+}
+
+fn shown(me: &identity::Me) -> String {
+    format!("{} {} {} {} {} {}", me.did, me.agreement_key, me.name, me.version, me.author, me.trust_level)
+}
+
+fn grant(grant: &identity::Grant) -> String {
+    format!("{}:{}", grant.capability, grant.scope.join(","))
+}
+
+fn algorithm(name: &str) -> Result<Algorithm, Error> {
+    let mut known = [Algorithm::Blake3, Algorithm::Sha512].into_iter();
+    known.find(|one| one.name() == name).ok_or_else(|| Error::Invalid("algorithm".to_owned()))
+}
+
+fn bytes(text: &str) -> Result<Vec<u8>, Error> {
+    hex::decode(text).map_err(|_| Error::Invalid("hex".to_owned()))
+}
+
+fn word(error: &Error) -> &'static str {
+    match error {
+        Error::Denied => "denied",
+        Error::Invalid(_) => "invalid",
+        Error::Limited => "limited",
+        _ => "unavailable",
+    }
+}
