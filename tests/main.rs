@@ -3,6 +3,8 @@
 mod support;
 
 mod audit;
+mod author;
+mod cli;
 mod contract;
 mod crypto;
 mod hygiene;
@@ -12,3 +14,4 @@ mod limits;
 mod log;
 mod permission;
 mod resource;
+mod stop;
