@@ -9,6 +9,8 @@
 mod support;
 
 mod audit;
+mod author;
+mod cli;
 mod contract;
 mod crypto;
 mod hygiene;
@@ -18,3 +20,4 @@ mod limits;
 mod log;
 mod permission;
 mod resource;
+mod stop;

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::support::{World, path_text, permissions, poll_until, sample_folder};
+use crate::support::{World, agent, manifest, path_text, permissions, poll_until};
 
 /// `kos-run` refused, by signature or by permission.
 const REFUSED: i32 = 126;
@@ -111,18 +111,11 @@ fn a_grant_is_for_one_agent_and_one_component() {
     let world = World::trusting("trusted");
     let probe = world.granted("probe");
     // An empty custom section more: the same code, and another component.
-    let other = [std::fs::read(crate::support::agent("probe")).unwrap(), vec![0, 2, 1, b'x']].concat();
+    let other = [std::fs::read(agent("probe")).unwrap(), vec![0, 2, 1, b'x']].concat();
     let other = world.write("other.wasm", other);
-    let manifest = std::fs::read_to_string(sample_folder("probe").join("agent.toml")).unwrap();
-    let sign = |component, manifest: &str, output: &str| {
-        let manifest = world.write("manifest.toml", manifest);
-        let output = world.path(output);
-        let sign = ["sign", path_text(component), "--key", "alice", "--manifest", path_text(&manifest), "-o"];
-        world.kos(&[&sign[..], &[path_text(&output)]].concat()).succeeded();
-        output
-    };
-    let updated = sign(&other, &manifest, "updated.wasm");
-    let renamed = sign(&other, &manifest.replace("name = \"probe\"", "name = \"prober\""), "renamed.wasm");
+    let updated = world.sign(&other, &manifest("probe"), "alice", "updated.wasm");
+    let renamed = manifest("probe").replace("name = \"probe\"", "name = \"prober\"");
+    let renamed = world.sign(&other, &renamed, "alice", "renamed.wasm");
     world.run(&updated, &["self"]).ended_with(REFUSED).saying("kos grant");
     world.run(&renamed, &["self"]).ended_with(REFUSED).saying("kos grant");
     world.kos(&["grant", path_text(&probe), "--declared", "--pin", "author"]).succeeded();

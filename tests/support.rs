@@ -72,20 +72,17 @@ impl World {
 
     /// A sample agent, signed by the author `key`, in the test's folder.
     pub(crate) fn signed_by(&self, key: &str, sample: &str) -> PathBuf {
-        let signed = self.path(&format!("{sample}-{key}.wasm"));
-        let manifest = sample_folder(sample).join("agent.toml");
-        self.kos(&[
-            "sign",
-            path_text(&agent(sample)),
-            "--manifest",
-            path_text(&manifest),
-            "--key",
-            key,
-            "-o",
-            path_text(&signed),
-        ])
-        .succeeded();
-        signed
+        self.sign(&agent(sample), &manifest(sample), key, &format!("{sample}-{key}.wasm"))
+    }
+
+    /// A component, signed by the author `key` with a manifest of the test's own.
+    pub(crate) fn sign(&self, component: &Path, manifest: &str, key: &str, output: &str) -> PathBuf {
+        let manifest = self.write("manifest.toml", manifest);
+        let output = self.path(output);
+        let (component, manifest) = (path_text(component), path_text(&manifest));
+        self.kos(&["sign", component, "--manifest", manifest, "--key", key, "-o", path_text(&output)])
+            .succeeded();
+        output
     }
 
     /// A sample agent, signed by `alice` and granted what its `permissions.toml` asks.
@@ -308,6 +305,11 @@ pub(crate) fn agent(sample: &str) -> PathBuf {
     let path = target.join("wasm32-wasip2/release").join(format!("{sample}.wasm"));
     assert!(path.exists(), "{} is not built: run `cargo xtask agents` first", path.display());
     path
+}
+
+/// The manifest of a sample agent.
+pub(crate) fn manifest(sample: &str) -> String {
+    std::fs::read_to_string(sample_folder(sample).join("agent.toml")).expect("the manifest")
 }
 
 /// The sources of a sample agent.

@@ -118,10 +118,10 @@ impl Sign {
 
     fn cosigned(&self, signer: &KeyHandle) -> Result<Signed, Failure> {
         let file = component::read(&self.component, None)?;
-        let manifest = file.unverified_manifest().map_err(component::refused)?;
         let mut envelope = file.unverified_envelope().cloned().ok_or_else(|| {
             Failure::new("the component has no signature to add to").remedy("leave out --add")
         })?;
+        let manifest = file.unverified_manifest().map_err(component::refused)?;
         envelope.add_signature(signer)?;
         check_subject(&file, &envelope, signer)?;
         Ok(Signed { component: file.component_bytes().to_vec(), manifest, envelope })
