@@ -90,7 +90,7 @@ impl HostOptions {
 
 /// A running host.
 pub struct Host {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
     _control: control::Server,
 }
 

@@ -235,6 +235,7 @@ impl Inner {
                 started: self.clock.now(),
             },
         );
+        self.catch_up(loaded.generation, &subject.run);
         self.runtime.spawn(async move {
             let report = task.run().await;
             drop(active);
