@@ -74,3 +74,15 @@ fn nothing_is_left_over() {
         }
     }
 }
+
+#[test]
+fn every_test_that_the_architecture_page_names_exists() {
+    let page = std::fs::read_to_string(project().join("runtime/ARCHITECTURE.md")).expect("the page");
+    let table = page.split("## Threats").nth(1).expect("the table of threats");
+    let names: Vec<&str> = table.split('`').skip(1).step_by(2).collect();
+    assert!(names.len() >= 25, "{} names", names.len());
+    let code: String = sources().into_iter().map(|(_, text)| text).collect();
+    for name in names {
+        assert!(code.contains(&format!("fn {name}(")), "there is no test {name}");
+    }
+}

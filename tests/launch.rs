@@ -67,6 +67,15 @@ fn a_signed_agent_without_a_grant_is_refused_and_the_granting_command_named() {
 }
 
 #[test]
+fn an_interface_that_a_grant_denies_is_not_linked() {
+    let world = World::trusting("trusted");
+    let hello =
+        world.granted_with("hello", "expires = \"1d\"\n[capabilities]\n\"identity.self\" = \"deny\"\n");
+    world.run(&hello, &[]).ended_with(REFUSED).saying("identity.self");
+    assert!(world.entries_of("agent_launch").is_empty());
+}
+
+#[test]
 fn a_refused_launch_is_in_the_log() {
     let world = World::trusting("trusted");
     let hello = world.signed("hello");

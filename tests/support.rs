@@ -149,7 +149,7 @@ impl World {
 
     /// The entries of the log, oldest first.
     pub(crate) fn entries(&self) -> Vec<serde_json::Value> {
-        let shown = self.kos(&["log", "show", "--json"]).succeeded();
+        let shown = self.kos(&["log", "show", "--all", "--json"]).succeeded();
         shown.stdout.lines().map(|line| serde_json::from_str(line).expect("an entry as JSON")).collect()
     }
 

@@ -8,6 +8,8 @@ use kos_core::home::{Home, HomeError, HostConfig};
 use crate::failure::{Explain as _, Failure};
 use crate::output::Output;
 
+/// Names the home where no argument does.
+const HOME_VARIABLE: &str = "KOS_HOME";
 /// The directory of a home inside the platform's data directory.
 const HOME_NAME: &str = "kos";
 
@@ -20,16 +22,17 @@ pub struct Context {
 }
 
 impl Context {
-    /// A context with the home at `home`, else in the platform's data directory.
+    /// A context with the home at `home`, else at `$KOS_HOME`, else in the platform's data directory.
     ///
     /// # Errors
     /// When no home is named and the user has no home directory either.
     pub fn new(home: Option<&Path>, json: bool, quiet: bool) -> Result<Self, Failure> {
-        let home = match home {
+        let named = home.map(Path::to_owned).or_else(|| std::env::var_os(HOME_VARIABLE).map(PathBuf::from));
+        let home = match named {
             Some(path) if path.as_os_str().is_empty() => {
                 return Err(Failure::new("the home is named, but empty").remedy("--home DIR"));
             }
-            Some(path) => path.to_owned(),
+            Some(path) => path,
             None => etcetera::base_strategy::choose_base_strategy()
                 .doing("there is no place for a home")
                 .or_try("--home DIR")?
@@ -74,7 +77,7 @@ impl Context {
     /// A command as it has to be typed to reach this home.
     #[must_use]
     pub fn command(&self, command: &str) -> String {
-        let is_default = std::env::var_os("KOS_HOME").is_some_and(|path| path == self.home)
+        let is_default = std::env::var_os(HOME_VARIABLE).is_some_and(|path| path == self.home)
             || etcetera::base_strategy::choose_base_strategy()
                 .is_ok_and(|base| base.data_dir().join(HOME_NAME) == self.home);
         if is_default { command.to_owned() } else { format!("{command} --home {}", self.home.display()) }

@@ -174,6 +174,7 @@ fn is_reader_gone(error: &(dyn std::error::Error + 'static)) -> bool {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
     use super::*;
 

@@ -29,8 +29,8 @@ pub struct Session {
     pub config: HostConfig,
     /// Its keys.
     pub custodian: Arc<dyn Custodian>,
-    /// The present.
-    pub clock: Arc<dyn Clock>,
+    /// The present; never before the last entry of the log, once that is open (I4).
+    pub clock: Arc<MonotoneClock<SystemClock>>,
 }
 
 impl Session {
@@ -67,17 +67,26 @@ impl Session {
         self.key(&KeyName::new(KeyRole::Host, default_name()?))
     }
 
-    /// The keys of this home whose signatures count here.
+    /// The keys that lie in this home and whose signatures count here, however few.
+    ///
+    /// # Errors
+    /// When the keys cannot be listed.
+    pub fn local_operators(&self) -> Result<Vec<KeyHandle>, Failure> {
+        let keys = self.custodian.list()?;
+        keys.iter()
+            .filter(|public| {
+                public.key.role == KeyRole::Operator && self.config.operators.contains(&public.did)
+            })
+            .map(|public| self.key(&public.key))
+            .collect()
+    }
+
+    /// As many of the keys of this home whose signatures count here as must sign.
     ///
     /// # Errors
     /// When there are fewer than must sign.
     pub fn operators(&self) -> Result<Vec<KeyHandle>, Failure> {
-        let mut operators = Vec::new();
-        for public in self.custodian.list()? {
-            if public.key.role == KeyRole::Operator && self.config.operators.contains(&public.did) {
-                operators.push(self.key(&public.key)?);
-            }
-        }
+        let mut operators = self.local_operators()?;
         if operators.len() < self.config.threshold {
             return Err(Failure::new("this cannot be signed here")
                 .why(format!(
@@ -98,8 +107,11 @@ impl Session {
     /// When it cannot be opened.
     pub fn log(&self) -> Result<Log, Failure> {
         let signer: Arc<dyn Signer> = Arc::new(self.host_key()?);
-        Log::open(&self.home.log(), &self.config.origin, signer, Arc::clone(&self.clock))
-            .doing("the log cannot be written, so nothing was done")
+        let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
+        let opened = Log::open(&self.home.log(), &self.config.origin, signer, clock);
+        let log = opened.doing("the log cannot be written, so nothing was done")?;
+        self.clock.raise_to(log.last_timestamp()?);
+        Ok(log)
     }
 
     /// Keeps other commands from changing what is in force until the lock is dropped.

@@ -134,6 +134,11 @@ impl<C: Clock> MonotoneClock<C> {
     pub fn starting_at(inner: C, floor: Timestamp) -> Self {
         Self { inner, latest: AtomicU64::new(floor.as_millis()) }
     }
+
+    /// Raises the floor: from now on the clock reads at least `floor`.
+    pub fn raise_to(&self, floor: Timestamp) {
+        self.latest.fetch_max(floor.as_millis(), Ordering::Relaxed);
+    }
 }
 
 impl<C: Clock> Clock for MonotoneClock<C> {
@@ -250,6 +255,9 @@ mod tests {
             Timestamp::from_millis(900),
         );
         assert_eq!(clock.now().as_millis(), 900);
+        clock.raise_to(Timestamp::from_millis(950));
+        clock.raise_to(Timestamp::from_millis(920));
+        assert_eq!(clock.now().as_millis(), 950);
     }
 
     #[test]

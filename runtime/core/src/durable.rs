@@ -56,7 +56,9 @@ impl DurableError {
 /// [`DurableError::TooLarge`] beyond `max`, before more than that is read; [`DurableError::Io`] otherwise.
 pub fn read_capped(path: &Path, max: u64) -> Result<Vec<u8>, DurableError> {
     let file = File::open(path).map_err(failed("open", path))?;
-    let mut bytes = Vec::new();
+    let length = file.metadata().map_err(failed("look at", path))?.len().min(max);
+    // One byte more than there are, so that the end is seen without growing.
+    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0).saturating_add(1));
     file.take(max.saturating_add(1)).read_to_end(&mut bytes).map_err(failed("read", path))?;
     if bytes.len() as u64 > max {
         return Err(DurableError::TooLarge { path: path.to_owned(), max });
@@ -70,7 +72,7 @@ pub fn read_capped(path: &Path, max: u64) -> Result<Vec<u8>, DurableError> {
 /// # Errors
 /// [`DurableError::Io`]; the old file is then unchanged.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), DurableError> {
-    let directory = path.parent().unwrap_or(Path::new("."));
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let temporary = temporary_beside(path)?;
     let written = write_new(&temporary, bytes).and_then(|()| {
         fs::rename(&temporary, path).map_err(failed("replace", path))?;

@@ -54,7 +54,7 @@ pub struct HostOptions {
     pub log: Arc<Log>,
     /// The present.
     pub clock: Arc<dyn Clock>,
-    /// How many agents may run at once.
+    /// How many agents may run at once. Where it is one, the agent runs on the thread that waits for it ([`Run::wait`]).
     pub capacity: Capacity,
     /// The environment that conditions of grants may ask for.
     pub environment: Option<Name>,
@@ -90,7 +90,7 @@ impl HostOptions {
 
 /// A running host.
 pub struct Host {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
     _control: control::Server,
 }
 
@@ -164,7 +164,8 @@ impl Drop for Host {
     /// Ends every run, and waits until their exits are logged.
     fn drop(&mut self) {
         self.stop_all();
-        self.inner.runs.wait_until_empty(GRACE);
+        let ended = self.inner.runs.wait_until_empty();
+        drop(self.inner.runtime.block_on(async { tokio::time::timeout(GRACE, ended).await }));
     }
 }
 
@@ -193,7 +194,7 @@ pub(crate) struct Inner {
     pub(crate) compiler: Compiler,
     pub(crate) linked: Linked,
     pub(crate) writer: Writer,
-    pub(crate) runtime: Runtime,
+    pub(crate) runtime: Arc<Runtime>,
     pub(crate) runs: Arc<Runs>,
     uses: Mutex<HashMap<AgentRef, Arc<UseLedger>>>,
     pub(crate) generation: AtomicU64,
@@ -213,7 +214,7 @@ impl Inner {
             ticker: Ticker::new(engine.clone()),
             places: Arc::new(Semaphore::new(options.capacity.agents() as usize)),
             writer: Writer::start().map_err(system)?,
-            runtime: runtime(options.capacity).map_err(system)?,
+            runtime: Arc::new(runtime(options.capacity).map_err(system)?),
             linked: Linked::default(),
             runs: Arc::default(),
             uses: Mutex::default(),
@@ -260,8 +261,12 @@ pub(crate) fn identifier() -> Result<String, Refusal> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// As many worker threads as there are processors, and no more than there can be agents.
+/// As many worker threads as there are processors, and no more than there can be agents. A single agent has none: whoever waits
+/// for its end runs it.
 fn runtime(capacity: Capacity) -> std::io::Result<Runtime> {
+    if capacity == Capacity::ONE {
+        return tokio::runtime::Builder::new_current_thread().enable_all().build();
+    }
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(processors.min(capacity.agents() as usize))

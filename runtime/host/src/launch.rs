@@ -11,6 +11,7 @@ use kos_core::log::Log;
 use kos_core::manifest::UnverifiedComponent;
 use kos_core::permission::{DenialLedger, Gate, LimitSet, Limits, MemoryAccess, Noted, Recorder};
 use kos_core::resource::StorageAccess;
+use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use wasmtime::component::ResourceTable;
 
@@ -75,6 +76,7 @@ impl Default for RunOptions {
 #[derive(Debug)]
 pub struct Run {
     id: String,
+    runtime: Arc<Runtime>,
     report: oneshot::Receiver<ExitReport>,
     stopper: Stopper,
 }
@@ -95,12 +97,7 @@ impl Run {
     /// Waits until the run is over and its exit entry is durable. Not for use within an async task.
     #[expect(clippy::must_use_candidate, reason = "waiting for the end is often all that is wanted")]
     pub fn wait(self) -> ExitReport {
-        self.report.blocking_recv().unwrap_or_else(|_| broken())
-    }
-
-    /// As [`Run::wait`], within an async task.
-    pub async fn finished(self) -> ExitReport {
-        self.report.await.unwrap_or_else(|_| broken())
+        self.runtime.block_on(self.report).unwrap_or_else(|_| broken())
     }
 }
 
@@ -235,12 +232,13 @@ impl Inner {
                 started: self.clock.now(),
             },
         );
+        self.catch_up(loaded.generation, &subject.run);
         self.runtime.spawn(async move {
             let report = task.run().await;
             drop(active);
             drop(sender.send(report));
         });
-        Run { id: subject.run.clone(), report, stopper }
+        Run { id: subject.run.clone(), runtime: Arc::clone(&self.runtime), report, stopper }
     }
 }
 

@@ -112,7 +112,7 @@ impl Outcome {
             Self::Handles => Some("handles"),
             Self::Payload => Some("payload"),
             Self::Output => Some("output"),
-            Self::Notes => Some("notes"),
+            Self::Notes => Some("note-bytes"),
             Self::Ok | Self::Error { .. } | Self::Trap { .. } | Self::Stack | Self::Killed => None,
         }
     }

@@ -10,11 +10,12 @@ use std::sync::atomic::Ordering;
 use kos_core::clock::Timestamp;
 use kos_core::manifest::{self, VerifiedComponent};
 use kos_core::permission::{Effective, VerifiedPermissions};
-use kos_core::trust::VerifiedTrust;
+use kos_core::trust::{TrustError, VerifiedTrust};
 
 use crate::host::Inner;
 use crate::load::Loaded;
 use crate::refusal::Refusal;
+use crate::runs::ActiveRun;
 
 impl Inner {
     /// The same component under what is in force now.
@@ -33,18 +34,40 @@ impl Inner {
         let now = self.clock.now();
         let trust = VerifiedTrust::load(&self.home, &self.config, now);
         for (run, active) in self.runs.table().iter() {
-            let judged = match &trust {
-                Ok(trust) => self.effective_now(&active.component, trust, now),
-                Err(error) => Err(error.to_string()),
-            };
-            let replaced = judged.and_then(|effective| {
-                active.powers.gate.replace(effective).map_err(|error| error.to_string())
-            });
-            if let Err(cause) = replaced {
-                tracing::warn!(run, cause, "a run is not trusted any more and ends");
-                active.powers.gate.revoke_all();
-                active.stopper.stop();
-            }
+            self.judge(run, active, trust.as_ref(), now);
+        }
+    }
+
+    /// Judges a run that entered the table while a reload went through it, if one did since `generation`. To be called between
+    /// the entering and the first instruction.
+    pub(crate) fn catch_up(&self, generation: u64, run: &str) {
+        if generation == self.generation() {
+            return;
+        }
+        let now = self.clock.now();
+        let trust = VerifiedTrust::load(&self.home, &self.config, now);
+        if let Some(active) = self.runs.table().get(run) {
+            self.judge(run, active, trust.as_ref(), now);
+        }
+    }
+
+    fn judge(
+        &self,
+        run: &str,
+        active: &ActiveRun,
+        trust: Result<&VerifiedTrust, &TrustError>,
+        now: Timestamp,
+    ) {
+        let judged = match trust {
+            Ok(trust) => self.effective_now(&active.component, trust, now),
+            Err(error) => Err(error.to_string()),
+        };
+        let replaced = judged
+            .and_then(|effective| active.powers.gate.replace(effective).map_err(|error| error.to_string()));
+        if let Err(cause) = replaced {
+            tracing::warn!(run, cause, "a run is not trusted any more and ends");
+            active.powers.gate.revoke_all();
+            active.stopper.stop();
         }
     }
 

@@ -4,11 +4,11 @@
 //! table without holding the host.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kos_core::clock::Timestamp;
 use kos_core::manifest::VerifiedComponent;
+use tokio::sync::Notify;
 
 use crate::agent::Powers;
 use crate::run::Stopper;
@@ -26,7 +26,7 @@ pub(crate) struct ActiveRun {
 #[derive(Default)]
 pub(crate) struct Runs {
     table: Mutex<BTreeMap<String, ActiveRun>>,
-    ended: Condvar,
+    ended: Notify,
 }
 
 impl Runs {
@@ -45,10 +45,15 @@ impl Runs {
         self.table().values().for_each(|run| run.stopper.stop());
     }
 
-    /// Waits until no run is left, or `patience` is over.
-    pub(crate) fn wait_until_empty(&self, patience: Duration) {
-        let waited = self.ended.wait_timeout_while(self.table(), patience, |table| !table.is_empty());
-        drop(waited);
+    /// Waits until no run is left.
+    pub(crate) async fn wait_until_empty(&self) {
+        loop {
+            let ended = self.ended.notified();
+            if self.table().is_empty() {
+                return;
+            }
+            ended.await;
+        }
     }
 }
 
@@ -61,6 +66,6 @@ pub(crate) struct Entered {
 impl Drop for Entered {
     fn drop(&mut self) {
         self.runs.table().remove(&self.run);
-        self.runs.ended.notify_all();
+        self.runs.ended.notify_waiters();
     }
 }

@@ -18,11 +18,13 @@ use crate::output::{BAD, Columns, FAINT, GOOD, cell, paint};
 /// `kos explain AGENT.wasm CAPABILITY[:SCOPE]`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Example:
   kos explain hello.signed.wasm crypto.sign:receipt
 Uses and rates count in the running host and are taken as unused here.
 Exit status: 0 it is allowed, 1 it is denied.")]
 pub struct Explain {
     /// The agent's component.
+    #[arg(value_name = "AGENT.wasm")]
     component: PathBuf,
     /// What it would use, and for what: CAPABILITY or CAPABILITY:SCOPE.
     #[arg(value_name = "CAPABILITY[:SCOPE]")]

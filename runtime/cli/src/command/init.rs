@@ -37,11 +37,12 @@ const NAMELESS_MACHINE: &str = "localhost";
 /// `kos init`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Unattended: kos init --key-file /etc/kos/root.key     (the file is made when it is missing)
-On a board: kos init --operator did:key:z6Mk… --key-file /etc/kos/root.key
+Unattended:  kos init --key-file /etc/kos/root.key       (the file is made when it is missing)
+On a board:  kos init --key-file /etc/kos/root.key --operator did:key:z6Mk…
 
-Whoever holds the key file or the passphrase holds every key of this home. Keep the verification key (vkey) that is
-printed somewhere else: with it, anyone can verify a copy of the log.")]
+Whoever holds the key file or the passphrase holds every key of this home. Keep the
+verification key (vkey) that is printed somewhere else: with it, anyone can verify a copy of
+the log.")]
 pub struct Init {
     /// Who governs this host, when that is somebody elsewhere; may be given several times. Without it an operator's
     /// key is made in this home.
@@ -123,11 +124,11 @@ impl Init {
         let host = custodian.create(&KeyName::new(KeyRole::Host, default_name()?))?.did;
         let operators = self.operators(&custodian)?;
         let origin = self.origin.clone().unwrap_or_else(default_origin);
+        let vkey = Vkey::new(&origin, host)?.to_string();
         let config = HostConfig::new(host, origin, operators, self.threshold, SystemClock.now());
         check_threshold(&config)?;
         let session = Session::new(home.clone(), config, custodian);
         self.fill(&session)?;
-        let vkey = Vkey::new(&session.config.origin, session.config.host)?.to_string();
         home.write_config(&session.config)?;
         Ok(Made { config: session.config, vkey, is_local: self.operator.is_empty() })
     }

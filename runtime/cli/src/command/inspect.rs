@@ -26,6 +26,7 @@ use crate::output::{BAD, CARE, Columns, FAINT, GOOD, STRONG, cell, clean, paint,
 #[derive(Debug, Args)]
 pub struct Inspect {
     /// The component.
+    #[arg(value_name = "AGENT.wasm")]
     component: PathBuf,
     /// The signature, where it lies in a file of another name than COMPONENT.signature.
     #[arg(long, value_name = "FILE")]

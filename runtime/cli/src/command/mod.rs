@@ -1,6 +1,7 @@
 //! One file per command: its arguments and what it does with them.
 
 pub mod completions;
+pub mod cosign;
 pub mod explain;
 pub mod grant;
 pub mod grants;
@@ -31,7 +32,7 @@ pub type Ended = Result<ExitCode, Failure>;
 ///
 /// `kos` makes keys, signs agents, and decides who is trusted with what; `kos-run` launches agents.
 #[derive(Debug, Parser)]
-#[command(name = "kos", version, propagate_version = false, after_help = AFTER_HELP)]
+#[command(name = "kos", version, arg_required_else_help = true, after_help = AFTER_HELP)]
 pub struct Kos {
     /// Options of every command.
     #[command(flatten)]
@@ -46,7 +47,7 @@ pub struct Kos {
 #[command(next_help_heading = "Options of every command")]
 pub struct Globals {
     /// The state directory [default: $KOS_HOME, else the platform's data directory].
-    #[arg(long, global = true, value_name = "DIR", env = "KOS_HOME", hide_env = true)]
+    #[arg(long, global = true, value_name = "DIR")]
     pub home: Option<PathBuf>,
     /// Answer in JSON, and report errors in JSON on stderr.
     #[arg(long, global = true)]
@@ -64,27 +65,29 @@ pub enum Command {
     /// Begin a new agent from a template.
     New(new::New),
     /// Make, list and export signing keys.
-    #[command(subcommand)]
+    #[command(subcommand, arg_required_else_help = true)]
     Key(key::Key),
     /// Sign an agent as its author.
     Sign(sign::Sign),
     /// Show what a component imports, declares and may do here.
     Inspect(inspect::Inspect),
     /// Decide whose agents may run, and how far each level may go.
-    #[command(subcommand)]
+    #[command(subcommand, arg_required_else_help = true)]
     Trust(trust::Trust),
     /// Permit an agent to do something.
     Grant(grant::Grant),
     /// Show and withdraw what was granted.
-    #[command(subcommand)]
+    #[command(subcommand, arg_required_else_help = true)]
     Grants(grants::Grants),
+    /// Add an operator's signature to a grant or a trust store that others sign too.
+    Cosign(cosign::Cosign),
     /// Explain why an agent may or may not use a capability.
     Explain(explain::Explain),
     /// Read and verify the log.
-    #[command(subcommand)]
+    #[command(subcommand, arg_required_else_help = true)]
     Log(log::Log),
     /// Manage the ways to unlock this home's keys.
-    #[command(subcommand)]
+    #[command(subcommand, arg_required_else_help = true)]
     Slot(slot::Slot),
     /// List the running agents.
     Ps(ps::Ps),
@@ -101,9 +104,11 @@ A first agent:
   kos key new me                 make an author's key
   kos new hello                  begin an agent
   kos trust add DID --level partner
-  kos sign hello.wasm            sign it, and run it: kos-run hello.signed.wasm
+  kos sign hello.wasm            sign it as its author
+  kos grant hello.signed.wasm --declared
+  kos-run hello.signed.wasm
 
-Exit status: 0 done; 1 refused, failed, or the answer is no; 2 the command line was not understood.";
+Exit status: 0 done; 1 refused, failed, or the answer is no; 2 the command line is not understood.";
 
 impl Kos {
     /// What the command works with.
@@ -130,6 +135,7 @@ impl Command {
             Self::Trust(command) => command.run(context),
             Self::Grant(command) => command.run(context),
             Self::Grants(command) => command.run(context),
+            Self::Cosign(command) => command.run(context),
             Self::Explain(command) => command.run(context),
             Self::Log(command) => command.run(context),
             Self::Slot(command) => command.run(context),

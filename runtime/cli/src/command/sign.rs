@@ -32,11 +32,13 @@ const MANIFEST_MAX: u64 = 1 << 20;
 /// `kos sign AGENT.wasm`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The manifest is agent.toml: beside the component, in the current directory, or in a directory above the component.
+The manifest is agent.toml: beside the component, in the current directory, or in a directory
+above the component.
   kos sign target/wasm32-wasip2/release/hello.wasm
-  kos sign hello.signed.wasm --add --key bob       a second author's signature on the same component")]
+  kos sign hello.signed.wasm --add --key bob       a second author's signature to it")]
 pub struct Sign {
     /// The component.
+    #[arg(value_name = "AGENT.wasm")]
     component: PathBuf,
     /// The author's manifest [default: agent.toml, see below].
     #[arg(long, value_name = "FILE", conflicts_with = "add")]

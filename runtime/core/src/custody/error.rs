@@ -93,7 +93,7 @@ pub enum CustodyError {
         key: KeyName,
     },
     /// The role of this key does not allow it.
-    #[error("`{key}` does not {operation}: {reason}")]
+    #[error("`{key}` cannot {operation}: {reason}")]
     Forbidden {
         /// Which key.
         key: KeyName,

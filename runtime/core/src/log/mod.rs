@@ -38,7 +38,7 @@ pub use note::Vkey;
 pub use open_runs::OpenRun;
 pub use writer::Position;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::crypto::Signer;
 use crate::durable::disk::{Disk, SystemDisk};
 use queue::Shared;
@@ -124,6 +124,14 @@ impl Log {
     /// [`LogError`] if what other processes wrote cannot be read.
     pub fn size(&self) -> Result<u64, LogError> {
         self.shared.writer().locked(|writer| Ok(writer.state.size()))
+    }
+
+    /// When the last entry was written: a floor for the clock of whoever relies on the past (I4).
+    ///
+    /// # Errors
+    /// [`LogError`] if what other processes wrote cannot be read.
+    pub fn last_timestamp(&self) -> Result<Timestamp, LogError> {
+        self.shared.writer().locked(|writer| Ok(writer.state.last_timestamp))
     }
 
     /// Writes tiles and checkpoint up to the last entry now, rather than within a second.

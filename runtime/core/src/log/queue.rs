@@ -43,6 +43,8 @@ struct Queue {
     /// Somebody is writing, or has been told to.
     writing: bool,
     closing: bool,
+    /// All is published, and nothing can come any more.
+    closed: bool,
     background: Background,
     /// When the background thread is to publish next.
     publish_by: Option<Instant>,
@@ -268,6 +270,9 @@ impl Shared {
     /// Takes no more events, waits for those under way, publishes.
     pub(super) fn close(&self) -> Result<(), LogError> {
         let mut queue = locked(&self.queue);
+        if queue.closed {
+            return Ok(());
+        }
         queue.closing = true;
         self.work.notify_all();
         while queue.background == Background::Running || queue.writing {
@@ -276,7 +281,12 @@ impl Shared {
         drop(queue);
         let mut writer = self.writer();
         writer.publish()?;
-        if writer.held() >= ROTATE_AT_CLOSE { writer.rotate() } else { Ok(()) }
+        if writer.held() >= ROTATE_AT_CLOSE {
+            writer.rotate()?;
+        }
+        drop(writer);
+        locked(&self.queue).closed = true;
+        Ok(())
     }
 }
 

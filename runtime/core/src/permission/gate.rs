@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use serde::Serialize;
 
-use super::access::ResourceAccess;
+use super::access::{NetworkHost, ResourceAccess};
 use super::condition::Condition;
 use super::effective::{Effective, Held};
 use super::evaluate::{Facts, Reason};
@@ -209,6 +209,13 @@ impl Gate {
     pub fn resources(&self) -> ResourceAccess {
         let state = self.read();
         if state.is_revoked { ResourceAccess::NONE } else { state.effective.resources(self.clock.now()) }
+    }
+
+    /// Whether restricted network access reaches this address at this moment.
+    #[must_use]
+    pub fn reaches(&self, host: &NetworkHost) -> bool {
+        let state = self.read();
+        !state.is_revoked && state.effective.network_hosts(self.clock.now()).any(|reached| reached == host)
     }
 
     /// Explains what a call would meet at this moment, without making it.

@@ -1,6 +1,8 @@
 //! `wasi:sockets/ip-name-lookup` for listed names only: a lookup reaches whoever serves the name, and its text can carry anything
 //! out.
 
+use std::sync::Arc;
+
 use wasmtime::component::{HasData, Linker, Resource};
 use wasmtime_wasi::p2::bindings::sockets::ip_name_lookup::{
     self, HostResolveAddressStream, ResolveAddressStream,
@@ -12,14 +14,14 @@ use wasmtime_wasi::p2::{DynPollable, SocketError};
 use wasmtime_wasi::sockets::{WasiSocketsCtxView, WasiSocketsView as _};
 
 use super::Network;
-use crate::agent::Agent;
+use crate::agent::{Agent, Powers};
 
 /// Replaces wasmtime-wasi's interface by this one.
 pub(crate) fn add_to_linker(linker: &mut Linker<Agent>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
     ip_name_lookup::add_to_linker::<Agent, Lookup<'static>>(linker, |agent| {
-        let network = agent.network.clone();
-        Lookup { inner: agent.sockets(), network }
+        let (network, powers) = (agent.network.clone(), Arc::clone(&agent.powers));
+        Lookup { inner: agent.sockets(), network, powers }
     })?;
     linker.allow_shadowing(false);
     Ok(())
@@ -28,6 +30,7 @@ pub(crate) fn add_to_linker(linker: &mut Linker<Agent>) -> wasmtime::Result<()> 
 struct Lookup<'a> {
     inner: WasiSocketsCtxView<'a>,
     network: Network,
+    powers: Arc<Powers>,
 }
 
 impl HasData for Lookup<'static> {
@@ -40,7 +43,7 @@ impl ip_name_lookup::Host for Lookup<'_> {
         network: Resource<NetworkHandle>,
         name: String,
     ) -> Result<Resource<ResolveAddressStream>, SocketError> {
-        if !self.network.may_look_up(&name) {
+        if !self.network.may_look_up(&name, &self.powers.gate) {
             return Err(ErrorCode::AccessDenied.into());
         }
         self.inner.resolve_addresses(network, name)

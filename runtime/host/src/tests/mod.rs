@@ -7,6 +7,7 @@ mod control;
 mod guests;
 mod launch;
 mod limits;
+mod network;
 mod stop;
 mod storage;
 mod world;

@@ -96,6 +96,20 @@ fn a_loaded_component_is_judged_again_after_a_change() {
 }
 
 #[test]
+fn a_change_that_comes_while_a_run_is_being_started_is_in_force_before_its_first_call() {
+    let world = World::new();
+    let code = guests::contract(&format!("{HASH} {}", expects_error(0)));
+    let agent = Agent::of(&code).declaring(ALL);
+    let grant = world.grant(agent, &format!("[capabilities]\n{ALL}"));
+    let loaded = world.host.load("agent.wasm", world.signed(agent)).unwrap();
+    world.revoke(grant);
+    world.host.reload();
+    // `Host::start` has compared the generations already, and the reload found no such run in the table.
+    let run = world.host.inner.start(&loaded, quiet()).unwrap();
+    assert_eq!(run.wait().outcome, Outcome::Ok, "the agent saw the denial");
+}
+
+#[test]
 fn a_host_that_ends_ends_its_runs_and_logs_their_exits() {
     let world = World::new();
     let code = guests::main(guests::LOOPS);

@@ -53,11 +53,12 @@ pub(super) struct Agent<'a> {
     pub(super) code: &'a str,
     pub(super) declares: &'a str,
     pub(super) storage: &'a str,
+    pub(super) network: &'a str,
 }
 
 impl<'a> Agent<'a> {
     pub(super) fn of(code: &'a str) -> Self {
-        Self { name: "agent", version: "1.0.0", code, declares: "", storage: "none" }
+        Self { name: "agent", version: "1.0.0", code, declares: "", storage: "none", network: "none" }
     }
 
     pub(super) fn declaring(self, declares: &'a str) -> Self {
@@ -132,9 +133,9 @@ impl World {
     /// As [`Self::signed`], for a component that was built elsewhere.
     fn signed_file(&self, file: &[u8], agent: Agent<'_>) -> UnverifiedComponent {
         let defaults = ManifestDefaults { author: self.author.did(), now: now() };
-        let Agent { name, version, declares, storage, .. } = agent;
+        let Agent { name, version, declares, storage, network, .. } = agent;
         let manifest = format!(
-            "name = \"{name}\"\nversion = \"{version}\"\n[capabilities]\n{declares}\n[resources]\nstorage = \"{storage}\"\n"
+            "name = \"{name}\"\nversion = \"{version}\"\n[capabilities]\n{declares}\n[resources]\nstorage = \"{storage}\"\nnetwork = \"{network}\"\n"
         );
         let manifest = AgentManifest::from_toml(&manifest, &defaults).unwrap();
         let envelope = manifest::sign(file, &manifest, &[&self.author]).unwrap();

@@ -13,6 +13,9 @@ const ROGUE: &str = "rogue";
 const ROGUE_START: &str = "rogue-start";
 /// The outcome of an agent that ended itself, in order.
 const OK: &str = "ok";
+/// The outcomes of an agent that computed for too long: by its budget, and by the clock.
+const FUEL: &str = "fuel";
+const DEADLINE: &str = "deadline";
 /// What an attack that lives on must have been told; any other expectation is an outcome.
 const ANSWERS: [&str; 4] = ["denied", "invalid", "limited", OK];
 
@@ -25,7 +28,7 @@ pub(crate) fn play(stage: &Stage) -> Result<usize> {
         stage.show(&["grant", &stage.file(&format!("{agent}.signed.wasm")), &permissions])?;
     }
     let attacks = attacks(stage)?;
-    say(format!("{:<30} {:<18} {:<34} ms", "attack", "must end with", "what happened"));
+    say(format!("{:<33} {:<14} {:<26} ms", "attack", "must end with", "what happened"));
     let mut unexpected = 0;
     let mut last_entry = 0;
     for attack in &attacks {
@@ -47,7 +50,7 @@ fn attacks(stage: &Stage) -> Result<Vec<Attack>> {
     let launch = stage.launch(&stage.file(&format!("{ROGUE}.signed.wasm")), &["list"], None)?;
     ensure!(launch.status == 0, "rogue ended with {}: {}", launch.status, launch.stderr.trim());
     let mut attacks =
-        vec![Attack { agent: ROGUE_START, name: "before-main".to_owned(), expected: "fuel".to_owned() }];
+        vec![Attack { agent: ROGUE_START, name: "before-main".to_owned(), expected: FUEL.to_owned() }];
     for line in launch.stdout.lines() {
         let (name, expected) =
             line.split_once('\t').with_context(|| format!("`{line}` is not a name, a tab and an outcome"))?;
@@ -56,6 +59,11 @@ fn attacks(stage: &Stage) -> Result<Vec<Attack>> {
     }
     ensure!(attacks.len() > 1, "rogue lists no attacks");
     Ok(attacks)
+}
+
+/// On a busy machine the time is over before the budget is used up; the agent is stopped either way.
+fn is_slow(expected: &str, happened: &str) -> bool {
+    expected == FUEL && happened == DEADLINE
 }
 
 impl Attack {
@@ -71,10 +79,10 @@ impl Attack {
             Ok(_) => "no exit in the log".to_owned(),
             Err(error) => format!("no exit in the log: {error:#}"),
         };
-        let is_right = self.expected.split('|').any(|one| one == happened);
+        let is_right = self.expected.split('|').any(|one| one == happened || is_slow(one, &happened));
         let verdict = if is_right { "ok " } else { "NOT" };
         say(format!(
-            "{verdict} {:<26} {:<18} {:<34} {}",
+            "{verdict} {:<29} {:<14} {:<26} {}",
             self.name,
             self.expected,
             format!("{happened} (exit {})", launch.status),

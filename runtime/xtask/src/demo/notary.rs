@@ -16,18 +16,18 @@ pub(crate) fn play(stage: &Stage, author: &str) -> Result<usize> {
     let mut refusals = Refusals { stage, unexpected: 0 };
 
     heading("Nothing runs that is not signed by somebody trusted and granted by the operator");
-    refusals.expect("unsigned", &stage.component("notary"))?;
+    refusals.expect("unsigned", "unsigned", &stage.component("notary"))?;
     sign(stage, "notary")?;
-    refusals.expect("signed by a stranger", &signed)?;
+    refusals.expect("signed by a stranger", "untrusted", &signed)?;
     stage.show(&["trust", "add", author, "--level", "trusted", "--label", "the author of the demo"])?;
-    refusals.expect("trusted, nothing granted", &signed)?;
+    refusals.expect("trusted, nothing granted", "no-grant", &signed)?;
     let grant = stage.ask(&["grant", &signed, "sample-agents/notary/permissions.toml"])?;
     let grant = text(&grant, "/grant")?;
     say(format!("$ kos grant {signed} sample-agents/notary/permissions.toml"));
     say(format!("  grant {grant}"));
     let altered = stage.file("notary.altered.wasm");
     alter(&stage.whole(&signed), &stage.whole(&altered))?;
-    refusals.expect("one bit altered", &altered)?;
+    refusals.expect("one bit altered", "altered", &altered)?;
 
     heading("A receipt for a real file");
     say(format!("$ kos-run {signed} < {INPUT}"));
@@ -38,7 +38,7 @@ pub(crate) fn play(stage: &Stage, author: &str) -> Result<usize> {
 
     heading("Taken back");
     stage.show(&["grants", "revoke", &grant, "--reason", "the demo shows it"])?;
-    refusals.expect("revoked", &signed)?;
+    refusals.expect("revoked", "no-grant", &signed)?;
     Ok(refusals.unexpected)
 }
 
@@ -57,12 +57,19 @@ struct Refusals<'a> {
 }
 
 impl Refusals<'_> {
-    fn expect(&mut self, what: &str, component: &str) -> Result<()> {
+    /// Launches a component that must be refused, for a reason that the log must name.
+    fn expect(&mut self, what: &str, reason: &str, component: &str) -> Result<()> {
         let launch = self.stage.launch(component, &[], None)?;
-        let is_right = launch.status == REFUSED && launch.stdout.is_empty();
+        let entry = self.stage.ask(&["log", "show", "--type", "permission_denied", "-n", "1"])?;
+        let logged = text(&entry, "/details/reason")?;
+        let is_right = launch.status == REFUSED && launch.stdout.is_empty() && logged == reason;
         self.unexpected += usize::from(!is_right);
         let verdict = if is_right { "ok " } else { "NOT" };
-        say(format!("{verdict} {what:<26} exit {}: {}", launch.status, launch.reason()));
+        say(format!(
+            "{verdict} {what}: refused as \"{logged}\" (exit {}), {}",
+            launch.status,
+            launch.reason()
+        ));
         Ok(())
     }
 }

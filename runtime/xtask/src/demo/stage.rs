@@ -39,9 +39,11 @@ impl Launch {
         self.stdout.lines().next_back().unwrap_or_default()
     }
 
-    /// The first line of the diagnostics.
+    /// Why the launch was refused or the run was ended, as the diagnostics say it.
     pub(crate) fn reason(&self) -> &str {
-        self.stderr.lines().find(|line| !line.trim().is_empty()).unwrap_or_default()
+        let mut lines = self.stderr.lines().map(str::trim);
+        let first = lines.next().unwrap_or_default();
+        lines.find_map(|line| line.strip_prefix("why: ")).unwrap_or(first)
     }
 }
 
@@ -92,7 +94,7 @@ impl Stage {
     pub(crate) fn show(&self, arguments: &[&str]) -> Result<()> {
         let output = self.quietly(arguments)?;
         for line in output.lines() {
-            say(format!("  {line}"));
+            say(format!("  {line}").trim_end());
         }
         Ok(())
     }

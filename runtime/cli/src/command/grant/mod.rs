@@ -22,7 +22,7 @@ use serde_json::json;
 
 use self::report::{report, table, write_to};
 use super::Ended;
-use super::grants::revoke;
+use super::grants::revoke::revoke;
 use super::trust::read_envelope;
 use crate::component;
 use crate::context::Context;
@@ -38,15 +38,19 @@ const STANDARD_SPAN: &str = "30d";
 /// `kos grant AGENT.wasm …`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-  kos grant hello.signed.wasm                                   let it run, without any capability
-  kos grant hello.signed.wasm --allow crypto.sign:receipt --allow crypto.hash:'*' --for 30d
-  kos grant hello.signed.wasm --declared                        allow what its author declares, for 30 days
-  kos grant hello.signed.wasm permissions.toml                  conditions, resources and all else
-A scope is an exact name or a prefix with `*`. What several grants allow adds up; what one denies stays denied.
-Granting is an operator's signature: on another machine, sign with -o FILE there, and use --install FILE here.")]
+Examples:
+  kos grant hello.signed.wasm                     let it run, without any capability
+  kos grant hello.signed.wasm --declared          allow what its author declares, for 30 days
+  kos grant hello.signed.wasm permissions.toml    conditions, resources and all else
+  kos grant hello.signed.wasm --allow crypto.sign:receipt --allow crypto.hash:'*' --for 90d
+
+A scope is an exact name or a prefix with `*`. What several grants allow adds up; what one
+denies stays denied; of limits the least holds.
+Granting is an operator's signature: on another machine, sign with -o FILE there, and use
+--install FILE here.")]
 pub struct Grant {
     /// The agent's signed component.
-    #[arg(required_unless_present = "install")]
+    #[arg(value_name = "AGENT.wasm", required_unless_present = "install")]
     component: Option<PathBuf>,
     /// The permissions as TOML; instead of --allow, --deny and --for.
     #[arg(value_name = "PERMISSIONS.toml", conflicts_with_all = ["allow", "deny", "span", "declared"])]

@@ -18,9 +18,8 @@ use crate::output::{GOOD, paint};
 
 /// `kos log checkpoint`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Keep it on another machine: `kos log verify --checkpoint FILE` then sees a log that was cut back."
-)]
+#[command(after_help = "\
+Keep it on another machine: `kos log verify --checkpoint FILE` then sees a log that was cut back.")]
 pub struct Checkpoint {
     /// Write it to FILE instead of stdout.
     #[arg(short, long, value_name = "FILE")]

@@ -25,8 +25,9 @@ const CHECKPOINT: &str = "checkpoint";
 /// `kos log export`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-  kos log export COPY                                   a folder for `kos log verify --dir COPY --vkey VKEY`
-  kos log export --entries --since 24h > entries.jsonl  each entry with its proof, one line of JSON each")]
+Examples:
+  kos log export COPY            and then: kos log verify --dir COPY --vkey VKEY
+  kos log export --entries --since 24h > entries.jsonl")]
 pub struct Export {
     /// The folder to write, which must be new or empty.
     #[arg(required_unless_present = "entries", conflicts_with = "entries")]

@@ -25,8 +25,9 @@ const PROOF_MAX: u64 = 1 << 20;
 /// `kos log prove INDEX` and `kos log prove --verify FILE`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-  kos log prove 12 -o 12.proof --entry 12.json        a proof and the entry, to hand to somebody
-  kos log prove --verify 12.proof --entry 12.json --vkey VKEY      checks them, without home and log
+Examples:
+  kos log prove 12 -o 12.proof --entry 12.json      a proof and the entry, to hand to somebody
+  kos log prove --verify 12.proof --entry 12.json --vkey VKEY     needs neither home nor log
 The proof is a c2sp.org/tlog-proof@v1, which other programs check too.")]
 pub struct Prove {
     /// Which entry.

@@ -14,6 +14,7 @@ const VKEY_MAX: u64 = 4096;
 
 /// Which log is read.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Which log")]
 pub(super) struct Source {
     /// The log in this folder instead of the home's; no home is needed then.
     #[arg(long, value_name = "LOGDIR")]
@@ -22,6 +23,7 @@ pub(super) struct Source {
 
 /// Whose signatures count.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Which log")]
 pub(super) struct Key {
     /// The log's verification key, or a file that holds it [default: the home's].
     #[arg(long, value_name = "VKEY|FILE")]

@@ -37,13 +37,15 @@ impl Tail {
         let reader = LogReader::open(&directory)?;
         let size = reader.size()?;
         let mut next = self.print(context, &reader, size.saturating_sub(self.count), size)?;
-        while self.follow {
+        if !self.follow {
+            return Ok(ExitCode::SUCCESS);
+        }
+        loop {
             std::thread::sleep(INTERVAL);
             let reader = LogReader::open(&directory)?;
             let size = reader.size()?;
             next = self.print(context, &reader, next, size)?;
         }
-        Ok(ExitCode::SUCCESS)
     }
 
     /// Prints the entries from `first` on, and yields where to go on.

@@ -36,7 +36,7 @@ pub struct KosRun {
     #[arg(required = true, value_name = "AGENT.wasm")]
     components: Vec<PathBuf>,
     /// The state directory [default: $KOS_HOME, else the platform's data directory].
-    #[arg(long, value_name = "DIR", env = "KOS_HOME", hide_env = true)]
+    #[arg(long, value_name = "DIR")]
     home: Option<PathBuf>,
     /// Lower limits for this run: memory=16MiB,cpu=1G,duration=5s.
     #[arg(long, value_name = "LIMITS", value_parser = Limits::parse_overrides)]
@@ -53,26 +53,26 @@ pub struct KosRun {
     #[command(flatten)]
     unlock: UnlockArguments,
     /// Arguments for the agents.
-    #[arg(last = true, value_name = "ARGS")]
+    #[arg(last = true, value_name = "ARGS", help_heading = "Arguments")]
     arguments: Vec<String>,
 }
 
 /// What a script needs to know.
 const AFTER_HELP: &str = "\
-Limits: memory, cpu (units of fuel), duration, output, payload, table, handles, instances, note-bytes,
-notes-per-minute, storage, files. A run can lower what is granted, never raise it.
+Limits: memory, cpu (units of fuel), duration, output, payload, table, handles, instances,
+note-bytes, notes-per-minute, storage, files. A run lowers what is granted, it never raises it.
 
 Exit status, of the first agent in order that did not end well:
   0-255  the agent's own, when it ended by itself
   124    its time was over (duration)
-  125    the host failed (home, keys, log, compiler), or the command line was not understood
+  125    the host failed (home, keys, log, compiler), or the command line is not understood
   126    refused: not signed, not trusted, revoked, expired, or not granted what it imports
   127    there is no such agent
   134    it broke (trap)
-  137    it was stopped: kos stop, a signal, or a limit (memory, cpu, stack, table, instances, handles,
-         payload, output, notes)
+  137    it was stopped: kos stop, a signal, or a limit (memory, cpu, stack, table, instances,
+         handles, payload, output, notes)
 Why a run ended stands in the log (kos log tail), and with --json on stderr.
-The first SIGINT or SIGTERM stops the agents and logs their ends; the second ends this process at once.";
+The first SIGINT or SIGTERM stops the agents and logs their ends; the second ends this process.";
 
 impl KosRun {
     /// Reads the command line. One that is not understood ends the process with 125, which no agent's own mistake

@@ -57,6 +57,30 @@ fn a_refused_call_is_recorded_with_its_whole_cause() {
 }
 
 #[test]
+fn an_address_is_reached_while_a_grant_that_names_it_is_in_force_and_no_longer() {
+    let reaching = |host: &str, expires| AgentPermissions {
+        resource_access: ResourceAccess {
+            memory: MemoryAccess::Write,
+            network: NetworkAccess::Restricted,
+            ..ResourceAccess::NONE
+        },
+        network_hosts: vec![host.parse().unwrap()],
+        expires: Expiry::At(at(expires)),
+        ..grant(&[])
+    };
+    let (short, long) = ("short.example:443", "long.example:443");
+    let grants = [reaching(short, 3_000), reaching(long, 9_000)];
+    let clock = Arc::new(ManualClock::at(at(2_000)));
+    let gate = Gate::new(effective(&grants), Arc::clone(&clock) as Arc<dyn Clock>, silent());
+    let reached = || [short, long].map(|host| gate.reaches(&host.parse().unwrap()));
+    assert_eq!(reached(), [true, true]);
+    clock.set(at(3_000));
+    assert_eq!(reached(), [false, true]);
+    gate.revoke_all();
+    assert_eq!(reached(), [false, false]);
+}
+
+#[test]
 fn a_grant_that_ends_in_the_middle_of_a_run_ends_there_and_a_clock_set_back_revives_nothing() {
     let (clock, gate) = gate_at(999, allow(&["receipt"]));
     assert_eq!(outcome(&gate), "not-yet-valid");

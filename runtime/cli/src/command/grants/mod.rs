@@ -1,23 +1,19 @@
 //! `kos grants`: what was granted, and its withdrawal.
 
+pub(super) mod revoke;
+
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use kos_core::clock::{Clock as _, SystemClock};
 use kos_core::id::AgentRef;
-use kos_core::log::event::EventType;
 use kos_core::permission::{self, Expiry, GrantId, ListedGrant, PermissionRequest, Standing};
 use serde_json::{Value, json};
 
 use super::Ended;
 use crate::context::Context;
 use crate::failure::{Explain as _, Failure};
-use crate::output::{Columns, FAINT, GOOD, cell, paint, short_did, to_second, verdict};
-use crate::session::{Session, as_signers, in_force};
-use crate::unlock::UnlockArguments;
-
-/// The reason when none is given.
-const NO_REASON: &str = "no reason given";
+use crate::output::{Columns, FAINT, cell, paint, short_did, to_second, verdict};
 
 /// `kos grants …`.
 #[derive(Debug, Subcommand)]
@@ -27,7 +23,9 @@ pub enum Grants {
     /// Show one grant in full.
     Show(ShowGrant),
     /// Withdraw a grant; in force on the next call of a running agent.
-    Revoke(RevokeGrant),
+    Revoke(revoke::RevokeGrant),
+    /// Put revocations in force that were signed elsewhere.
+    Install(revoke::InstallRevocations),
 }
 
 impl Grants {
@@ -40,6 +38,7 @@ impl Grants {
             Self::List(command) => command.run(context),
             Self::Show(command) => command.run(context),
             Self::Revoke(command) => command.run(context),
+            Self::Install(command) => command.run(context),
         }
     }
 }
@@ -115,57 +114,6 @@ impl ShowGrant {
         })?;
         Ok(ExitCode::SUCCESS)
     }
-}
-
-/// `kos grants revoke ID`.
-#[derive(Debug, Args)]
-pub struct RevokeGrant {
-    /// Which grants: their 16 digits, or as many as tell them apart.
-    #[arg(required = true, value_name = "GRANT")]
-    grants: Vec<String>,
-    /// Why, in one line, for those who read the log.
-    #[arg(long, value_name = "TEXT", default_value = NO_REASON)]
-    reason: String,
-    #[command(flatten)]
-    unlock: UnlockArguments,
-}
-
-impl RevokeGrant {
-    fn run(&self, context: &Context) -> Ended {
-        let grants = listed(context)?;
-        let chosen: Vec<&ListedGrant> =
-            self.grants.iter().map(|text| find(&grants, text)).collect::<Result<_, _>>()?;
-        let session = Session::open(context, &self.unlock)?;
-        let _lock = session.lock_changes()?;
-        let mut hosts = 0;
-        for listed in &chosen {
-            hosts = revoke(&session, listed, &self.reason)?;
-        }
-        let ids: Vec<String> = chosen.iter().map(|listed| listed.grant.id().to_string()).collect();
-        context.output.answer(&json!({ "revoked": ids, "hosts": hosts }), || {
-            format!("{}\n{}", paint(GOOD, format!("revoked {}", ids.join(", "))), in_force(hosts))
-        })?;
-        Ok(ExitCode::SUCCESS)
-    }
-}
-
-/// Withdraws one grant, entry first. Yields in how many running hosts that is in force.
-pub(super) fn revoke(session: &Session, listed: &ListedGrant, reason: &str) -> Result<usize, Failure> {
-    if let Standing::Revoked(revoked) = &listed.standing {
-        return Err(Failure::new(format!("the grant {} was revoked at {}", listed.grant.id(), revoked.at)));
-    }
-    let operators = session.operators()?;
-    let id = listed.grant.id();
-    let event = session
-        .event_by(&operators, EventType::PermissionRevoke)
-        .on("grant", id.to_string())
-        .with("agent", listed.grant.permissions().agent_id.to_string())
-        .with("reason", reason);
-    session.change(event, || {
-        let now = session.clock.now();
-        permission::revoke(&session.home, &session.config, id, reason, now, &as_signers(&operators))?;
-        Ok(())
-    })
 }
 
 fn listed(context: &Context) -> Result<Vec<ListedGrant>, Failure> {
