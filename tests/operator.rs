@@ -70,6 +70,27 @@ fn a_host_is_governed_from_another_machine() {
 }
 
 #[test]
+fn a_grant_is_revoked_from_another_machine_and_stays_so() {
+    let world = World::trusting("trusted");
+    let board = Board::governed_by(&world, &[&operator_of(&world)]);
+    board.kos(&["trust", "install", path_text(&world.home().join("trust/store.json"))]).succeeded();
+    let hello = world.signed("hello");
+    let grant = grant_file(&world, &hello, "grant.json");
+    let installed = board.kos(&["grant", "--install", &grant, "--json"]).succeeded().json();
+    let id = installed["grant"].as_str().expect("a grant");
+    board.run(&hello).succeeded();
+    board.kos(&["grants", "revoke", id]).ended_with(1).saying("-o FILE");
+    board.run(&hello).succeeded();
+    let list = world.path("revoked.json");
+    world.kos(&["grants", "revoke", id, "-o", path_text(&list)]).succeeded();
+    board.kos(&["grants", "install", path_text(&list)]).succeeded();
+    board.run(&hello).ended_with(REFUSED);
+    board.kos(&["grant", "--install", &grant]).ended_with(1).saying("revoked");
+    board.run(&hello).ended_with(REFUSED);
+    board.kos(&["log", "verify"]).succeeded();
+}
+
+#[test]
 fn an_older_trust_store_is_not_put_back() {
     let world = World::trusting("trusted");
     let board = Board::governed_by(&world, &[&operator_of(&world)]);
