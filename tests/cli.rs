@@ -50,8 +50,16 @@ const CASES: [Case<'_>; 38] = [
         FAILED,
         "does not sign agents",
     ),
-    (&["sign", "hello.wasm", "--manifest", "unknown.toml", "--key", "alice"], FAILED, "capabilites"),
-    (&["sign", "hello.wasm", "--manifest", "typo.toml", "--key", "alice"], FAILED, "crypto.sgin"),
+    (
+        &["sign", "hello.wasm", "--manifest", "unknown.toml", "--key", "alice"],
+        FAILED,
+        "line 3, column 1: unknown field `capabilites`",
+    ),
+    (
+        &["sign", "hello.wasm", "--manifest", "typo.toml", "--key", "alice"],
+        FAILED,
+        "line 4, column 1: `crypto.sgin`",
+    ),
     (&["sign", "hello.wasm", "--manifest", "missing.toml", "--key", "alice"], FAILED, "missing.toml"),
     (&["sign", "hello.wasm", "--add", "--key", "alice"], FAILED, "leave out --add"),
     (&["inspect", "missing.wasm"], FAILED, "missing.wasm"),
@@ -100,6 +108,7 @@ fn wrong_input_is_refused_in_one_line_and_changes_nothing() {
         assert!(ended.stdout.is_empty(), "{arguments:?}: {}", ended.stdout);
         let first = ended.stderr.lines().next().unwrap_or_default();
         assert!(first.starts_with("kos: ") || first.starts_with("error: "), "{arguments:?}: {first}");
+        assert!(!ended.stderr.contains('\u{fffd}'), "{arguments:?}: {}", ended.stderr);
         assert!(!ended.stderr.contains("panicked"), "{arguments:?}: {}", ended.stderr);
         if status == FAILED {
             let error: Vec<&str> = [arguments, &["--json"]].concat();

@@ -18,6 +18,7 @@ mod identity;
 mod launch;
 mod limits;
 mod log;
+mod operator;
 mod permission;
 mod resource;
 mod stop;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use crate::support::{Ended, World, agent, manifest, poll_until, sample_folder};
+use crate::support::{Conversation, Ended, World, agent, manifest, poll_until, sample_folder};
 
 /// What `kos-run` ends with when its agents were stopped.
 const KILLED: i32 = 137;
@@ -93,4 +93,19 @@ fn a_component_that_is_revoked_while_it_runs_is_stopped() {
     world.kos(&["trust", "revoke", digest["digest"].as_str().expect("a digest")]).succeeded();
     ended(host).ended_with(KILLED);
     assert_eq!(outcomes(&world), ["killed"]);
+}
+
+#[test]
+fn an_agent_that_waits_for_its_input_is_stopped_as_well() {
+    let world = World::trusting("trusted");
+    let probe = world.granted("probe");
+    let mut agent = world.converse(&probe);
+    assert_ne!(agent.ask("self"), "denied");
+    world.kos(&["stop", "probe"]).succeeded();
+    agent.wait().ended_with(KILLED);
+
+    let mut agent = Conversation::with(world.kos_run_command().arg(&probe).args(["--limit", "duration=1s"]));
+    assert_ne!(agent.ask("self"), "denied");
+    agent.wait().ended_with(124);
+    assert_eq!(outcomes(&world), ["killed", "deadline"]);
 }

@@ -179,7 +179,8 @@ pub(crate) struct Conversation {
 }
 
 impl Conversation {
-    fn with(command: &mut Command) -> Self {
+    /// Starts a command that talks this way.
+    pub(crate) fn with(command: &mut Command) -> Self {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("a process that starts");
         let answers = BufReader::new(child.stdout.take().expect("its output")).lines();
@@ -214,6 +215,12 @@ impl Conversation {
     /// Ends the input, which ends the agent.
     pub(crate) fn end(mut self) -> Ended {
         drop(self.child.stdin.take());
+        self.wait()
+    }
+
+    /// Waits for the agent's end, with its input still open.
+    pub(crate) fn wait(mut self) -> Ended {
+        let _input = self.child.stdin.take();
         let said: Vec<String> = self.answers.map(|line| line.expect("an answer in UTF-8")).collect();
         let output = self.child.wait_with_output().expect("a process that ends");
         Ended { stdout: said.join("\n"), ..Ended::from_output(self.command, output) }

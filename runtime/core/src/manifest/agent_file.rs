@@ -66,8 +66,8 @@ impl AgentManifest {
         if text.len() > AGENT_FILE_MAX {
             return Err(ManifestError::TooLarge { size: text.len(), max: AGENT_FILE_MAX });
         }
-        let file: AgentFile = toml::from_str(text)
-            .map_err(|error| ManifestError::Toml { cause: error.to_string().trim_end().to_owned() })?;
+        let file: AgentFile =
+            toml::from_str(text).map_err(|error| ManifestError::Toml { cause: located(text, &error) })?;
         let not_before = file.not_before.map_or(Ok(defaults.now), |text| Timestamp::parse(&text))?;
         let expires = file.expires.map(|text| parse_end(&text, not_before)).transpose()?;
         let manifest = Self {
@@ -95,6 +95,15 @@ impl DeclaredEntry {
         entry.scope.dedup();
         Declared { capability, scope: entry.scope, reason: entry.reason }
     }
+}
+
+/// The error on one line, with its place; the column is counted in characters.
+fn located(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let (line, start) = before
+        .rsplit_once('\n')
+        .map_or((1, before), |(above, start)| (above.matches('\n').count() + 2, start));
+    format!("line {line}, column {}: {}", start.chars().count() + 1, error.message())
 }
 
 /// An end: a span from the beginning (`365d`), or a date.

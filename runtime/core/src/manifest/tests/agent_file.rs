@@ -59,6 +59,10 @@ fn a_typing_error_in_the_agent_file_refuses_it() {
     ] {
         let error = read(&text).unwrap_err();
         assert!(matches!(error, ManifestError::Toml { .. }), "{flaw}: {error}");
+        assert!(
+            error.to_string().contains(": line ") && !error.to_string().contains('\n'),
+            "{flaw}: {error}"
+        );
     }
 }
 
