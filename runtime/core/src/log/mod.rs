@@ -38,7 +38,7 @@ pub use note::Vkey;
 pub use open_runs::OpenRun;
 pub use writer::Position;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::crypto::Signer;
 use crate::durable::disk::{Disk, SystemDisk};
 use queue::Shared;
@@ -105,6 +105,13 @@ impl Log {
     /// [`LogError`] if what other processes wrote cannot be read.
     pub fn open_runs(&self) -> Result<Vec<OpenRun>, LogError> {
         self.shared.writer().locked(|writer| Ok(writer.state.runs.open()))
+    }
+
+    /// When the newest entry that this log has read was written: the present is not before it, whatever the clock says. The
+    /// beginning of time for a log without entries.
+    #[must_use]
+    pub fn last_timestamp(&self) -> Timestamp {
+        self.shared.writer().state.last_timestamp
     }
 
     /// Appends the events that `decide` makes of the open runs, with no entry in between.

@@ -13,7 +13,8 @@ fn a_name_is_looked_up_only_while_a_grant_in_force_lists_it() {
     let agent = Agent { network: "restricted", ..Agent::of(&code) };
     let listing = |host: &str| {
         let network = format!("network = \"restricted\"\nhosts = [\"{host}:443\"]");
-        world.grant(agent, &format!("[resources]\n{network}\n[limits]\nduration = \"1h\"\ncpu = \"1000000G\""))
+        world
+            .grant(agent, &format!("[resources]\n{network}\n[limits]\nduration = \"1h\"\ncpu = \"1000000G\""))
     };
     let revoked = listing("revoked.example");
     listing("ends.example");
