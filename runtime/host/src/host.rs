@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use kos_core::clock::Clock;
+use kos_core::clock::{Clock, MonotoneClock};
 use kos_core::crypto;
 use kos_core::custody::{Custodian, KeyHandle, KeyName, KeyRole};
 use kos_core::home::{Home, HostConfig};
@@ -208,6 +208,7 @@ impl Inner {
         let host_name = HOST_KEY.parse().map_err(|_| Refusal::System { cause: "no host key".into() })?;
         let host_key =
             KeyHandle::new(Arc::clone(&options.custodian), KeyName::new(KeyRole::Host, host_name))?;
+        let clock = MonotoneClock::starting_at(options.clock, options.log.last_timestamp());
         Ok(Self {
             id: identifier()?,
             cache: Cache::new(options.home.cache(), engine.clone()),
@@ -223,7 +224,8 @@ impl Inner {
             config: options.config,
             custodian: options.custodian,
             log: options.log,
-            clock: options.clock,
+            // A clock that was set back while no host ran revives no grant: the log knows how late it has been (I4).
+            clock: Arc::new(clock),
             environment: options.environment,
             progress: options.progress,
             capacity: options.capacity,

@@ -115,7 +115,7 @@ impl Inner {
     pub(crate) fn start(self: &Arc<Self>, loaded: &Loaded, options: RunOptions) -> Result<Run, Refusal> {
         let now = self.clock.now();
         loaded.effective.check_launch(now)?;
-        let limits = loaded.effective.limits().lowered(&options.limits)?;
+        let limits = loaded.effective.limits(now).lowered(&options.limits)?;
         let place = Arc::clone(&self.places)
             .try_acquire_owned()
             .map_err(|_| Refusal::Full { agents: self.capacity.agents() })?;

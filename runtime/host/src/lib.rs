@@ -30,6 +30,7 @@ mod reload;
 mod run;
 mod runs;
 mod storage;
+mod stream;
 mod text;
 mod wasi;
 

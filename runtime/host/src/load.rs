@@ -108,15 +108,16 @@ impl std::fmt::Debug for Loaded {
 }
 
 impl Inner {
-    /// Judges a component and makes it ready, in the order of the design: signature, grants, identity, imports, artifact.
+    /// Judges a component and makes it ready, in this order: signature, grants, imports, identity, artifact.
     pub(crate) fn load(&self, shown: &str, component: UnverifiedComponent) -> Result<Loaded, Refusal> {
         let now = self.clock.now();
         let generation = self.generation();
         let trust = VerifiedTrust::load(&self.home, &self.config, now)?;
         let component = component.verify(&trust, now)?;
         let (permissions, effective) = self.permissions(&component, &trust, now)?;
-        let description = self.identify(&component, &effective, now)?;
+        // Before the agent is known by this version: one that cannot be launched must not make older ones rolled back.
         let imports = check_imports(&component, &effective, shown, now)?;
+        let description = self.identify(&component, &effective, now)?;
         let key = KeyHandle::new(Arc::clone(&self.custodian), KeyName::of_agent(&component.agent()))?;
         let (cached, command) = self.command(&component, &imports.interfaces)?;
         Ok(Loaded {

@@ -12,6 +12,11 @@ use crate::cache::Cached;
 use crate::outcome::Outcome;
 use crate::refusal::Refusal;
 use crate::run::Usage;
+use crate::text;
+
+/// Longest text of a refused launch: a component's import names are as many and as long as its author likes, and an entry that is
+/// too long would not be written at all.
+const EXPLANATION_BYTES: usize = 4096;
 
 /// Whose run it is, for every entry about it.
 #[derive(Clone, Debug)]
@@ -100,12 +105,13 @@ fn counted(kinds: &[DenialCount]) -> serde_json::Value {
 
 /// A launch was refused.
 pub(crate) fn refused(host: &str, shown: &str, digest: Option<Digest>, refusal: &Refusal) -> Event {
-    let target = digest.map_or_else(|| shown.to_owned(), |digest| digest.to_string());
+    let shown = text::one_line(shown, EXPLANATION_BYTES);
+    let target = digest.map_or_else(|| shown.clone(), |digest| digest.to_string());
     Event::new(EventType::PermissionDenied, PartyType::System, host)
         .on("component", target)
         .with("launch", shown)
         .with("reason", refusal.name())
-        .with("explanation", refusal.to_string())
+        .with("explanation", text::one_line(&refusal.to_string(), EXPLANATION_BYTES))
 }
 
 /// Someone else wrote into the cache of compiled artifacts.

@@ -123,7 +123,7 @@ impl Refusal {
                 Some(changes.join("\n"))
             }
             Self::Agent(AgentsError::Rollback { .. }) => {
-                Some("grant the agent with `allow-rollback = true`, or launch the newer version".into())
+                Some("grant the agent with `allow_rollback = true`, or launch the newer version".into())
             }
             Self::UnknownImport { .. } => {
                 Some("build the component against the WIT of this version of kOS".into())

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use kos_core::clock::Timestamp;
-use kos_core::manifest::{self, VerifiedComponent};
+use kos_core::manifest::VerifiedComponent;
 use kos_core::permission::{Effective, VerifiedPermissions};
 use kos_core::trust::{TrustError, VerifiedTrust};
 
@@ -23,7 +23,7 @@ impl Inner {
         let now = self.clock.now();
         let generation = self.generation();
         let trust = VerifiedTrust::load(&self.home, &self.config, now)?;
-        still_trusted(&loaded.component, &trust, now)?;
+        loaded.component.check_again(&trust, now)?;
         let (permissions, effective) = self.permissions(&loaded.component, &trust, now)?;
         Ok(Loaded { permissions: Arc::new(permissions), effective, generation, ..loaded.clone() })
     }
@@ -77,36 +77,9 @@ impl Inner {
         trust: &VerifiedTrust,
         now: Timestamp,
     ) -> Result<Effective, String> {
-        still_trusted(component, trust, now).map_err(|refusal| refusal.to_string())?;
+        component.check_again(trust, now).map_err(|refusal| refusal.to_string())?;
         let permissions = VerifiedPermissions::load(&self.home, &self.config, component, now)
             .map_err(|error| error.to_string())?;
         Ok(Effective::compute(component, &permissions, trust))
-    }
-}
-
-/// Whether a component that was verified earlier would be accepted by the trust store as it is now.
-fn still_trusted(
-    component: &VerifiedComponent,
-    trust: &VerifiedTrust,
-    now: Timestamp,
-) -> Result<(), manifest::Refusal> {
-    let digest = component.digest();
-    if let Some(revocation) = trust.component_revocation(&digest) {
-        return Err(manifest::Refusal::ComponentRevoked {
-            component: digest,
-            revocation: revocation.clone(),
-        });
-    }
-    for key in component.signers() {
-        if let Some(revocation) = trust.key_revocation(key) {
-            return Err(manifest::Refusal::KeyRevoked { key: *key, revocation: revocation.clone() });
-        }
-    }
-    if trust.level_of(&component.manifest().author).is_none_or(|level| level < component.level()) {
-        return Err(manifest::Refusal::UntrustedSigners { signers: component.signers().to_vec() });
-    }
-    match component.manifest().expires {
-        Some(at) if at <= now => Err(manifest::Refusal::Expired { expires: at, now }),
-        Some(_) | None => Ok(()),
     }
 }

@@ -137,7 +137,7 @@ impl Report {
                     "held": effective.held(self.now),
                     "missing": effective.missing(&self.own_interfaces(), &self.file, self.now),
                     "resources": effective.resources(self.now),
-                    "limits": effective.limits(),
+                    "limits": effective.limits(self.now),
                     "grants": judged.permissions.grants().iter().map(|grant| grant.id().to_string()).collect::<Vec<_>>(),
                 })
             }
@@ -267,7 +267,7 @@ impl Report {
         let resources = effective.resources(self.now);
         let limits: Vec<String> = [LimitName::Memory, LimitName::Cpu, LimitName::Duration, LimitName::Output]
             .into_iter()
-            .map(|name| format!("{name} {}", name.display(effective.limits().amount(name))))
+            .map(|name| format!("{name} {}", name.display(effective.limits(self.now).amount(name))))
             .collect();
         text.push_str(&format!(
             "\n\n{}",

@@ -107,6 +107,13 @@ impl Log {
         self.shared.writer().locked(|writer| Ok(writer.state.runs.open()))
     }
 
+    /// When the newest entry that this log has read was written: the present is not before it, whatever the clock says. The
+    /// beginning of time for a log without entries.
+    #[must_use]
+    pub fn last_timestamp(&self) -> Timestamp {
+        self.shared.writer().state.last_timestamp
+    }
+
     /// Appends the events that `decide` makes of the open runs, with no entry in between.
     pub(crate) fn append_for_open_runs(
         &self,

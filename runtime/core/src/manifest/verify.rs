@@ -83,6 +83,25 @@ impl UnverifiedComponent {
 }
 
 impl VerifiedComponent {
+    /// Judges the component again, by a trust store that may be newer than the one it was verified by: it must still be what it
+    /// was taken for, with every one of its signers in good standing and enough of them for its level.
+    ///
+    /// # Errors
+    /// [`Refusal`], the first reason found.
+    pub fn check_again(&self, trust: &VerifiedTrust, now: Timestamp) -> Result<(), Refusal> {
+        let revoked = self.signers.iter().find_map(|key| Some((*key, trust.key_revocation(key)?.clone())));
+        if let Some((key, revocation)) = revoked {
+            return Err(Refusal::KeyRevoked { key, revocation });
+        }
+        if let Some(revocation) = trust.component_revocation(&self.digest) {
+            return Err(Refusal::ComponentRevoked { component: self.digest, revocation: revocation.clone() });
+        }
+        if level(&self.manifest, &self.signers, trust)? < self.level {
+            return Err(Refusal::UntrustedSigners { signers: self.signers.clone() });
+        }
+        check_time(&self.manifest, now)
+    }
+
     /// The component: exactly the bytes that were hashed.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {

@@ -12,7 +12,7 @@ use super::condition::Condition;
 use super::document::{AgentPermissions, CapabilityRule, ScopeItem};
 use super::grant_id::{Expiry, GrantId};
 use super::limit_name::LimitName;
-use super::limits::Limits;
+use super::limits::{LimitSet, Limits};
 use super::sources::{Ceiling, Declaration};
 use super::verified::VerifiedPermissions;
 use crate::capability::Capability;
@@ -36,7 +36,7 @@ pub struct Effective {
     pub(super) validity: Vec<Validity>,
     /// Declared ∩ ceiling, before any grant.
     most: ResourceAccess,
-    limits: Limits,
+    most_limits: Limits,
     counted_rules: usize,
 }
 
@@ -48,6 +48,7 @@ pub(super) struct Validity {
     pub(super) expires: Expiry,
     access: ResourceAccess,
     hosts: Vec<NetworkHost>,
+    limits: LimitSet,
     allow_rollback: bool,
 }
 
@@ -178,12 +179,12 @@ impl Effective {
         for rules in &mut rules {
             rules.allowances.sort_by_key(|allowance| (allowance.budget.is_some(), allowance.grant));
         }
-        let mut limits = Limits::of_grants(grants.iter().map(|(_, permissions)| &permissions.limits))
+        let mut most_limits = Limits::widest()
             .at_most(LimitName::Memory, ceiling.memory)
             .at_most(LimitName::Cpu, ceiling.cpu)
             .at_most(LimitName::Duration, ceiling.duration);
         if let Some(memory) = declaration.memory {
-            limits = limits.at_most(LimitName::Memory, memory);
+            most_limits = most_limits.at_most(LimitName::Memory, memory);
         }
         Self {
             agent: declaration.agent.clone(),
@@ -197,7 +198,7 @@ impl Effective {
                 network: declaration.network.min(ceiling.network),
                 storage: declaration.storage.min(ceiling.storage),
             },
-            limits,
+            most_limits,
             counted_rules,
         }
     }
@@ -220,11 +221,15 @@ impl Effective {
         self.level
     }
 
-    /// The limits of a run: the least of what the author declares, the operators grant and the ceiling allows. They do
-    /// not change when a manifest ends.
+    /// The limits of a run that begins at `now`: the least of what the author declares, the operators grant and the ceiling
+    /// allows. Only a manifest in force raises one above the standard; one that has ended or not begun still lowers it, so
+    /// that time gives no power by passing.
     #[must_use]
-    pub fn limits(&self) -> &Limits {
-        &self.limits
+    pub fn limits(&self, now: Timestamp) -> Limits {
+        let in_force: Vec<&LimitSet> = self.in_force(now).map(|grant| &grant.limits).collect();
+        Limits::of_grants(in_force)
+            .min(&Limits::of_grants(self.validity.iter().map(|grant| &grant.limits)))
+            .min(&self.most_limits)
     }
 
     /// How much of the machine is reached at `now`: what any manifest in force opens, but no more than was declared
@@ -309,6 +314,7 @@ impl Validity {
             expires: permissions.expires,
             access: permissions.resource_access,
             hosts: permissions.network_hosts.clone(),
+            limits: permissions.limits.clone(),
             allow_rollback: permissions.allow_rollback,
         }
     }

@@ -200,6 +200,15 @@ impl Limits {
         limits
     }
 
+    /// The most that a grant may name of each.
+    pub(super) fn widest() -> Self {
+        let mut limits = Self::STANDARD;
+        for name in LimitName::ALL {
+            limits.set(name, name.maximum());
+        }
+        limits
+    }
+
     /// These limits, but no more of `name` than `most`.
     #[must_use]
     pub fn at_most(mut self, name: LimitName, most: u64) -> Self {

@@ -10,7 +10,7 @@ mod keys;
 
 use kos_core::permission::marker::{CryptoHash, CryptoOpen, CryptoSeal, CryptoSign, CryptoVerify};
 use wasmtime::component::{Linker, LinkerInstance, Resource, ResourceType, WasmList};
-use wasmtime::{AsContext, StoreContextMut};
+use wasmtime::{AsContext, StoreContextMut, Trap};
 
 use crate::agent::Agent;
 use crate::bindings::Error;
@@ -53,12 +53,32 @@ fn add_hasher(interface: &mut LinkerInstance<'_, Agent>) -> wasmtime::Result<()>
     interface.func_wrap("[method]hasher.finish", hasher_finish)
 }
 
-/// Counts the call, and ends the agent that sends more than one call may carry.
-fn enter(call: &mut Call<'_>, lengths: &[usize]) -> Result<(), Ended> {
+/// Fuel of a call with keys, on top of what its bytes cost: the least that one of them takes.
+const KEY_FUEL: u64 = 10_000;
+
+/// Counts the call, charges its bytes to the agent's CPU budget at one unit each, and ends the agent that sends more than one call
+/// may carry or that has no fuel left for it.
+fn enter(call: &mut Call<'_>, lengths: &[usize]) -> wasmtime::Result<()> {
     let agent = call.data_mut();
     agent.calls = agent.calls.saturating_add(1);
     let carried = lengths.iter().fold(0_usize, |sum, length| sum.saturating_add(*length));
-    if carried > agent.powers.payload { Err(Ended::Payload) } else { Ok(()) }
+    if carried > agent.powers.payload {
+        return Err(Ended::Payload.into());
+    }
+    burn(call, carried as u64)
+}
+
+/// As [`enter`], for work with keys.
+fn enter_with_key(call: &mut Call<'_>, lengths: &[usize]) -> wasmtime::Result<()> {
+    enter(call, lengths)?;
+    burn(call, KEY_FUEL)
+}
+
+/// What the host computes for the agent is the agent's computing (I7).
+fn burn(call: &mut Call<'_>, fuel: u64) -> wasmtime::Result<()> {
+    let left = call.get_fuel()?;
+    call.set_fuel(left.saturating_sub(fuel))?;
+    if left < fuel { Err(Trap::OutOfFuel.into()) } else { Ok(()) }
 }
 
 fn hash_once(mut call: Call<'_>, (algorithm, data): (Algorithm, WasmList<u8>)) -> Answer<Vec<u8>> {
@@ -103,7 +123,7 @@ fn hasher_finish(mut call: Call<'_>, (hasher,): (Resource<Hasher>,)) -> Answer<V
 }
 
 async fn sign(mut call: Call<'_>, context: String, message: WasmList<u8>) -> Answer<Vec<u8>> {
-    enter(&mut call, &[context.len(), message.len()])?;
+    enter_with_key(&mut call, &[context.len(), message.len()])?;
     let powers = std::sync::Arc::clone(&call.data().powers);
     let grant = match powers.gate.authorize::<CryptoSign>(&context) {
         Ok(grant) => grant,
@@ -119,7 +139,7 @@ async fn sign(mut call: Call<'_>, context: String, message: WasmList<u8>) -> Ans
 type VerifyArguments = (String, String, WasmList<u8>, WasmList<u8>);
 
 fn verify(mut call: Call<'_>, (signer, context, message, signature): VerifyArguments) -> Answer<bool> {
-    enter(&mut call, &[signer.len(), context.len(), message.len(), signature.len()])?;
+    enter_with_key(&mut call, &[signer.len(), context.len(), message.len(), signature.len()])?;
     let grant = match call.data().powers.gate.authorize::<CryptoVerify>(&signer) {
         Ok(grant) => grant,
         Err(denied) => return Ok((Err(denied.into()),)),
@@ -132,7 +152,7 @@ fn verify(mut call: Call<'_>, (signer, context, message, signature): VerifyArgum
 type SealArguments = (String, WasmList<u8>, WasmList<u8>);
 
 fn seal(mut call: Call<'_>, (recipient, associated, plaintext): SealArguments) -> Answer<Vec<u8>> {
-    enter(&mut call, &[recipient.len(), associated.len(), plaintext.len()])?;
+    enter_with_key(&mut call, &[recipient.len(), associated.len(), plaintext.len()])?;
     let grant = match call.data().powers.gate.authorize::<CryptoSeal>(&recipient) {
         Ok(grant) => grant,
         Err(denied) => return Ok((Err(denied.into()),)),
@@ -143,7 +163,7 @@ fn seal(mut call: Call<'_>, (recipient, associated, plaintext): SealArguments) -
 }
 
 async fn open(mut call: Call<'_>, associated: WasmList<u8>, sealed: WasmList<u8>) -> Answer<Vec<u8>> {
-    enter(&mut call, &[associated.len(), sealed.len()])?;
+    enter_with_key(&mut call, &[associated.len(), sealed.len()])?;
     let powers = std::sync::Arc::clone(&call.data().powers);
     let grant = match powers.gate.authorize::<CryptoOpen>("") {
         Ok(grant) => grant,

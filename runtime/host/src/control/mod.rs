@@ -21,6 +21,7 @@ pub(crate) use server::Server;
 
 use crate::host::Inner;
 use crate::refusal::Refusal;
+use crate::storage;
 
 /// Longest request. All there are fit in a fraction of it.
 const REQUEST_BYTES: u64 = 4096;
@@ -88,12 +89,13 @@ fn is_alive(home: &Home, host: &str) -> Result<bool, DurableError> {
     Ok(Lock::try_exclusive(&path)?.is_none())
 }
 
-/// Writes the exit entries that hosts which died could not write (I8).
+/// Writes the exit entries that hosts which died could not write, and removes what their runs left behind (I8).
 pub(crate) fn close_orphans(inner: &Inner) -> Result<(), Refusal> {
     // A host whose lock cannot be looked at is taken to live: a wrong `recovered` would be worse than a late one.
     let is_alive = |host: &str| host == inner.id || is_alive(&inner.home, host).unwrap_or(true);
     for run in recovery::close_orphans(&inner.log, is_alive)? {
         tracing::warn!(run = run.run, agent = run.agent, "a run whose host died was closed");
+        storage::remove_left_behind(&inner.home.storage(), &run.run);
     }
     Ok(())
 }

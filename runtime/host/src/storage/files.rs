@@ -4,7 +4,8 @@
 //! Links are refused: a second name for a file would make its size count twice or not at all. Removing a file that is
 //! still open is refused too, as it would go on using the disk uncounted.
 
-use kos_core::permission::Gate;
+use std::sync::Arc;
+
 use kos_core::resource::StorageAccess;
 use wasmtime::component::{HasData, Linker, Resource};
 use wasmtime_wasi::WasiCtxView;
@@ -18,15 +19,16 @@ use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsError, FsResult};
 
 use super::stream::{Place, QuotaStream};
 use super::{FileIdentity, Full, Quota};
-use crate::agent::Agent;
+use crate::agent::{Agent, Powers};
+use crate::stream::{Gated, StillGranted};
 
 /// Replaces wasmtime-wasi's `wasi:filesystem/types` by ours.
 pub(crate) fn add_to_linker(linker: &mut Linker<Agent>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
     types::add_to_linker::<Agent, Files<'static>>(linker, |agent| {
-        let (quota, gate) = (agent.quota.as_mut(), &agent.powers.gate);
+        let (quota, powers) = (agent.quota.as_mut(), &agent.powers);
         let WasiCtxView { ctx, table } = WasiCtxView { ctx: &mut agent.wasi, table: &mut agent.table };
-        Files { inner: WasiFilesystemCtxView { ctx: ctx.filesystem(), table }, quota, gate }
+        Files { inner: WasiFilesystemCtxView { ctx: ctx.filesystem(), table }, quota, powers }
     })?;
     linker.allow_shadowing(false);
     Ok(())
@@ -36,7 +38,7 @@ pub(crate) fn add_to_linker(linker: &mut Linker<Agent>) -> wasmtime::Result<()> 
 pub(crate) struct Files<'a> {
     inner: WasiFilesystemCtxView<'a>,
     quota: Option<&'a mut Quota>,
-    gate: &'a Gate,
+    powers: &'a Arc<Powers>,
 }
 
 impl HasData for Files<'static> {
@@ -51,6 +53,10 @@ impl From<Full> for FsError {
     }
 }
 
+fn is_granted(powers: &Powers) -> bool {
+    powers.gate.resources().storage > StorageAccess::None
+}
+
 fn same(fd: &Fd) -> Fd {
     Resource::new_borrow(fd.rep())
 }
@@ -60,11 +66,19 @@ fn identity(hash: MetadataHashValue) -> FileIdentity {
 }
 
 impl Files<'_> {
-    /// What every opening and every change asks first: whether storage is still granted (I4), and how much of it.
+    /// What every call that reaches the disk asks first: whether storage is still granted (I4).
+    fn granted(&self) -> FsResult<()> {
+        if is_granted(self.powers) { Ok(()) } else { Err(ErrorCode::NotPermitted.into()) }
+    }
+
+    fn still_granted(&self) -> StillGranted {
+        let powers = Arc::clone(self.powers);
+        Arc::new(move || is_granted(&powers))
+    }
+
+    /// What every opening and every change asks first: whether storage is still granted, and how much of it.
     fn quota(&mut self) -> FsResult<&mut Quota> {
-        if self.gate.resources().storage == StorageAccess::None {
-            return Err(ErrorCode::NotPermitted.into());
-        }
+        self.granted()?;
         self.quota.as_deref_mut().ok_or_else(|| ErrorCode::NotPermitted.into())
     }
 
@@ -113,7 +127,8 @@ impl Files<'_> {
     ) -> FsResult<Resource<DynOutputStream>> {
         let file = self.quota()?.descriptors.get(&fd.rep()).cloned().ok_or(ErrorCode::BadDescriptor)?;
         let inner = self.inner.table.delete(stream)?;
-        let wrapped: DynOutputStream = Box::new(QuotaStream::new(inner, file, place));
+        let counted: DynOutputStream = Box::new(QuotaStream::new(inner, file, place));
+        let wrapped: DynOutputStream = Box::new(Gated::new(counted, self.still_granted()));
         Ok(self.inner.table.push(wrapped)?)
     }
 }
@@ -207,18 +222,21 @@ impl HostDescriptor for Files<'_> {
     }
 
     async fn remove_directory_at(&mut self, fd: Fd, path: String) -> FsResult<()> {
+        self.granted()?;
         self.inner.remove_directory_at(fd, path).await?;
         self.quota()?.usage.give_back_file();
         Ok(())
     }
 
     async fn unlink_file_at(&mut self, fd: Fd, path: String) -> FsResult<()> {
+        self.granted()?;
         let leaving = self.leaving(&fd, &path).await?;
         self.inner.unlink_file_at(fd, path).await?;
         self.left(leaving)
     }
 
     async fn rename_at(&mut self, fd: Fd, old_path: String, new_fd: Fd, new_path: String) -> FsResult<()> {
+        self.granted()?;
         let moved = self.named(&fd, &old_path).await;
         let target = self.named(&new_fd, &new_path).await;
         let is_itself = moved.as_ref().map(|named| named.identity) == target.map(|named| named.identity);
@@ -247,6 +265,7 @@ impl HostDescriptor for Files<'_> {
     }
 
     async fn sync_data(&mut self, fd: Fd) -> FsResult<()> {
+        self.granted()?;
         self.inner.sync_data(fd).await
     }
 
@@ -259,26 +278,32 @@ impl HostDescriptor for Files<'_> {
     }
 
     async fn set_times(&mut self, fd: Fd, access: NewTimestamp, modification: NewTimestamp) -> FsResult<()> {
+        self.granted()?;
         self.inner.set_times(fd, access, modification).await
     }
 
     async fn read(&mut self, fd: Fd, length: Filesize, offset: Filesize) -> FsResult<(Vec<u8>, bool)> {
+        self.granted()?;
         self.inner.read(fd, length, offset).await
     }
 
     async fn read_directory(&mut self, fd: Fd) -> FsResult<Resource<DirectoryEntryStream>> {
+        self.granted()?;
         self.inner.read_directory(fd).await
     }
 
     async fn sync(&mut self, fd: Fd) -> FsResult<()> {
+        self.granted()?;
         self.inner.sync(fd).await
     }
 
     async fn stat(&mut self, fd: Fd) -> FsResult<DescriptorStat> {
+        self.granted()?;
         self.inner.stat(fd).await
     }
 
     async fn stat_at(&mut self, fd: Fd, flags: PathFlags, path: String) -> FsResult<DescriptorStat> {
+        self.granted()?;
         self.inner.stat_at(fd, flags, path).await
     }
 
@@ -290,15 +315,21 @@ impl HostDescriptor for Files<'_> {
         access: NewTimestamp,
         modification: NewTimestamp,
     ) -> FsResult<()> {
+        self.granted()?;
         self.inner.set_times_at(fd, flags, path, access, modification).await
     }
 
     async fn readlink_at(&mut self, fd: Fd, path: String) -> FsResult<String> {
+        self.granted()?;
         self.inner.readlink_at(fd, path).await
     }
 
     fn read_via_stream(&mut self, fd: Fd, offset: Filesize) -> FsResult<Resource<DynInputStream>> {
-        self.inner.read_via_stream(fd, offset)
+        self.granted()?;
+        let stream = self.inner.read_via_stream(fd, offset)?;
+        let inner = self.inner.table.delete(stream)?;
+        let wrapped: DynInputStream = Box::new(Gated::new(inner, self.still_granted()));
+        Ok(self.inner.table.push(wrapped)?)
     }
 
     async fn is_same_object(&mut self, one: Fd, other: Fd) -> wasmtime::Result<bool> {
@@ -306,6 +337,7 @@ impl HostDescriptor for Files<'_> {
     }
 
     async fn metadata_hash(&mut self, fd: Fd) -> FsResult<MetadataHashValue> {
+        self.granted()?;
         self.inner.metadata_hash(fd).await
     }
 
@@ -315,6 +347,7 @@ impl HostDescriptor for Files<'_> {
         flags: PathFlags,
         path: String,
     ) -> FsResult<MetadataHashValue> {
+        self.granted()?;
         self.inner.metadata_hash_at(fd, flags, path).await
     }
 }
@@ -324,6 +357,7 @@ impl HostDirectoryEntryStream for Files<'_> {
         &mut self,
         stream: Resource<DirectoryEntryStream>,
     ) -> FsResult<Option<DirectoryEntry>> {
+        self.granted()?;
         self.inner.read_directory_entry(stream).await
     }
 

@@ -44,7 +44,7 @@ pub(crate) struct Directory {
 impl Directory {
     /// A directory that is removed after the run.
     pub(crate) fn temporary(storage: &Path, run: &str) -> Result<Self, StorageError> {
-        let path = storage.join(format!("run-{run}"));
+        let path = temporary_path(storage, run);
         durable::create_private_dir(&path)?;
         Ok(Self { path, is_temporary: true, _lock: None })
     }
@@ -66,11 +66,30 @@ impl Directory {
 
 impl Drop for Directory {
     fn drop(&mut self) {
-        if self.is_temporary
-            && let Err(error) = fs::remove_dir_all(&self.path)
-        {
-            tracing::warn!(%error, path = %self.path.display(), "a temporary directory remains");
+        if self.is_temporary {
+            remove(&self.path);
         }
+    }
+}
+
+/// Removes the temporary directory of a run whose host died, if it had one. Identifiers come from the log; what is not made as ours
+/// are names no directory.
+pub(crate) fn remove_left_behind(storage: &Path, run: &str) {
+    if !run.is_empty() && run.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        remove(&temporary_path(storage, run));
+    }
+}
+
+fn temporary_path(storage: &Path, run: &str) -> PathBuf {
+    storage.join(format!("run-{run}"))
+}
+
+fn remove(directory: &Path) {
+    match fs::remove_dir_all(directory) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            tracing::warn!(%error, path = %directory.display(), "a temporary directory remains");
+        }
+        Ok(()) | Err(_) => {}
     }
 }
 

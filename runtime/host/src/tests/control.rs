@@ -57,14 +57,21 @@ fn runs_of_a_host_that_died_are_closed_by_the_next() {
             .with("run", run)
             .with("host", host)
     };
-    world.log.append(launch("00aa", "lost")).unwrap();
-    world.log.append(launch(world.host.id(), "going-on")).unwrap();
+    world.log.append(launch("00aa", "105f")).unwrap();
+    world.log.append(launch(world.host.id(), "60e5")).unwrap();
+    let left = |name: &str| world.home.storage().join(name);
+    for name in ["run-105f", "run-60e5"] {
+        std::fs::create_dir(left(name)).unwrap();
+        std::fs::write(left(name).join("scratch"), "x").unwrap();
+    }
     let _other = world.another_host();
+    assert!(!left("run-105f").exists(), "the temporary directory goes with its run");
+    assert!(left("run-60e5").exists());
     let open: Vec<_> = world.log.open_runs().unwrap().into_iter().map(|open| open.run).collect();
-    assert_eq!(open, ["going-on"]);
+    assert_eq!(open, ["60e5"]);
     let exit = &world.entries_of("agent_exit")[0];
     assert_eq!(
         (exit["details"]["run"].as_str(), exit["details"]["outcome"].as_str()),
-        (Some("lost"), Some("recovered"))
+        (Some("105f"), Some("recovered"))
     );
 }

@@ -63,6 +63,44 @@ fn an_older_version_is_refused_once_a_newer_one_ran() {
 }
 
 #[test]
+fn a_newer_version_that_was_refused_does_not_keep_the_older_from_running() {
+    let world = World::new();
+    let (older, newer) = (guests::main(SUCCEEDS), guests::contract(SUCCEEDS));
+    let older = Agent { version: "1.0.0", ..Agent::of(&older) };
+    let newer = Agent { version: "2.0.0", ..Agent::of(&newer) };
+    world.grant(older, "");
+    world.grant(newer, "");
+    assert_eq!(world.launch(newer, quiet()).unwrap_err().name(), "missing-permission");
+    assert_eq!(world.run(older).outcome, Outcome::Ok);
+}
+
+#[test]
+fn a_grant_that_ended_is_not_revived_by_a_clock_that_is_set_back_before_the_next_host() {
+    let world = World::new();
+    let code = guests::main(SUCCEEDS);
+    let agent = Agent::of(&code);
+    world.grant(agent, "");
+    world.clock.advance(std::time::Duration::from_secs(31 * 24 * 3_600));
+    assert_eq!(world.launch(agent, quiet()).unwrap_err().name(), "no-grant");
+    world.clock.set(kos_core::clock::Timestamp::parse("2026-11-25T08:00:00Z").unwrap());
+    let refusal = world.another_host().load("agent.wasm", world.signed(agent)).unwrap_err();
+    assert_eq!(refusal.name(), "no-grant", "{refusal}");
+}
+
+#[test]
+fn a_refusal_stands_in_the_log_however_much_there_is_to_say() {
+    let world = World::new();
+    let imports: String = (0..1_000)
+        .map(|number| format!("(import \"evil:package{number}/an-interface-that-no-host-has-and-whose-name-is-as-long-as-its-author-likes-it-to-be\" (func))"))
+        .collect();
+    let code = guests::main(SUCCEEDS).replacen("(component", &format!("(component {imports}"), 1);
+    let agent = Agent::of(&code);
+    world.grant(agent, "");
+    assert_eq!(world.launch(agent, quiet()).unwrap_err().name(), "unknown-import");
+    assert_eq!(world.entries_of("permission_denied")[0]["details"]["reason"], "unknown-import");
+}
+
+#[test]
 fn an_unknown_import_is_refused_by_its_name() {
     let world = World::new();
     let code = guests::main(SUCCEEDS).replace(

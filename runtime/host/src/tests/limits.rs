@@ -19,6 +19,17 @@ fn a_loop_ends_with_its_fuel() {
 }
 
 #[test]
+fn what_the_host_computes_for_an_agent_is_taken_from_its_fuel() {
+    let world = World::new();
+    let hash = "(call $hash (i32.const 1) (i32.const 0) (i32.const 60000) (i32.const 200))";
+    let code = guests::contract(&format!("{} (i32.const 0)", repeat(1_000, hash)));
+    let agent = Agent::of(&code).declaring(ALL);
+    world.grant(agent, &format!("[capabilities]\n{ALL}\n[limits]\ncpu = \"20M\""));
+    let report = world.run(agent);
+    assert_eq!((report.outcome, report.usage.fuel), (Outcome::Fuel, 20_000_000));
+}
+
+#[test]
 fn a_loop_ends_at_its_deadline() {
     let limits = "[limits]\nduration = \"100ms\"\ncpu = \"1000000G\"";
     assert_eq!(World::new().outcome(&guests::main(LOOPS), limits), Outcome::Deadline);

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::guests;
-use super::world::{Agent, World, quiet};
+use super::world::{Agent, World, eventually, quiet};
 use crate::Outcome;
 
 /// Opens `x` in its first directory for writing and writes 4,000 bytes to it, again and again, 100 times. Fails when a write fails, or when
@@ -61,4 +61,32 @@ fn an_agent_without_need_of_its_storage_runs_too() {
     let agent = Agent { storage: "temporary", ..Agent::of(&code) };
     world.grant(agent, "[resources]\nstorage = \"temporary\"");
     assert_eq!(world.launch(agent, quiet()).unwrap().wait().outcome, Outcome::Ok);
+}
+
+#[test]
+fn a_file_that_is_open_when_storage_is_revoked_is_of_no_more_use() {
+    let write = "\"[method]descriptor.write\" (func (param \"self\" (borrow $d)) (param \"buffer\" (list u8)) \
+                 (param \"offset\" u64)\n            (result (result u64 (error $error-code))))";
+    let sync = "\"[method]descriptor.sync\" (func (param \"self\" (borrow $d)) (result (result (error $error-code))))";
+    let again = WRITES.find("            (loop $again").unwrap();
+    let (before, after) = (&WRITES[..again], &WRITES[WRITES.find("            (i32.const 0)))").unwrap()..]);
+    let code = format!(
+        "{before}(loop $again (call $write (local.get $file) (i32.const 240))
+            (br_if $again (i32.eqz (i32.load8_u (i32.const 240))))) {after}"
+    )
+    .replace(write, sync)
+    .replace("[method]descriptor.write", "[method]descriptor.sync")
+    .replace(
+        "\"write\" (func $write (param i32 i32 i32 i64 i32))",
+        "\"write\" (func $write (param i32 i32))",
+    );
+    let world = World::new();
+    let agent = Agent { storage: "persistent", ..Agent::of(&code) };
+    let grant = world.grant(agent, "[resources]\nstorage = \"persistent\"\n[limits]\nduration = \"5s\"");
+    let run = world.launch(agent, quiet()).unwrap();
+    let has_file = |entry: std::io::Result<fs::DirEntry>| entry.unwrap().path().join("x").exists();
+    eventually("the opening", || fs::read_dir(world.home.storage()).unwrap().any(has_file));
+    world.revoke(grant);
+    world.host.reload();
+    assert_eq!(run.wait().outcome, Outcome::Ok, "the agent saw the refusal");
 }

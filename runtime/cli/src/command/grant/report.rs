@@ -13,7 +13,7 @@ use crate::command::Ended;
 use crate::command::grants::until;
 use crate::component;
 use crate::context::Context;
-use crate::output::{CARE, Columns, FAINT, GOOD, cell, paint, verdict};
+use crate::output::{CARE, Columns, FAINT, GOOD, cell, clean, paint, verdict};
 use crate::session::in_force;
 
 /// Writes the signed grant to a file, for installing elsewhere.
@@ -101,7 +101,25 @@ fn still_missing(missing: &[Missing]) -> String {
     }
     let mut text = paint(CARE, "\n\nit does not start yet, as it imports what it may not use:");
     for lack in missing {
-        text.push_str(&format!("\n  {}: {}\n  to change it: {}", lack.capability, lack.reason, lack.change));
+        let (reason, change) = (clean(&lack.reason.to_string()), clean(&lack.change));
+        text.push_str(&format!("\n  {}: {reason}\n  to change it: {change}", lack.capability));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_file_cannot_steer_the_terminal() {
+        let lack = Missing {
+            capability: Capability::CryptoSign,
+            reason: kos_core::permission::Reason::NotGranted,
+            change: "kos grant \u{1b}]0;owned\u{7}\nagent.wasm".to_owned(),
+        };
+        let text = still_missing(&[lack]);
+        assert!(!text.contains("\u{1b}]0;") && !text.contains('\u{7}'), "{text:?}");
+        assert_eq!(text.lines().count(), 5);
+    }
 }

@@ -164,6 +164,24 @@ fn with_one_signature_too_few_the_level_is_lowered() {
 }
 
 #[test]
+fn what_was_verified_is_refused_when_the_store_no_longer_takes_it_for_what_it_was() {
+    let authors = [(AUTHOR, TrustLevel::Partner), (8, TrustLevel::Partner)];
+    let trust = trust_in(&authors);
+    let (alone, both) = (signed(), signed_by(AUTHOR, &[AUTHOR, 8]));
+    let alone = verify(&alone, &trust).unwrap();
+    assert_eq!(alone.check_again(&trust, now()), Ok(()));
+    // Partners must now be two.
+    let raised = trust_with_thresholds(&authors, 1);
+    let refused = Refusal::UntrustedSigners { signers: vec![did(AUTHOR)] };
+    assert_eq!(alone.check_again(&raised, now()), Err(refused));
+    let both = verify(&both, &raised).unwrap();
+    assert_eq!(both.check_again(&raised, now()), Ok(()));
+    // The second of them is no partner any more.
+    let demoted = trust_with_thresholds(&[(AUTHOR, TrustLevel::Partner), (8, TrustLevel::External)], 1);
+    assert!(matches!(both.check_again(&demoted, now()), Err(Refusal::UntrustedSigners { .. })));
+}
+
+#[test]
 fn a_signer_of_a_lower_level_does_not_count_for_a_higher_one() {
     let trust = trust_with_thresholds(&[(AUTHOR, TrustLevel::Partner), (8, TrustLevel::External)], 1);
     assert_eq!(verify(&signed_by(AUTHOR, &[AUTHOR, 8]), &trust).unwrap().level(), TrustLevel::External);

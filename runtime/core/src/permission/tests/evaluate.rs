@@ -223,10 +223,32 @@ fn limits_are_the_least_of_declaration_grants_and_ceiling() {
     (low.memory, low.cpu, low.duration) = (512 << 20, 30_000_000_000, 60_000);
     let mut modest = declaration();
     modest.memory = Some(128 << 20);
-    let limits = *effective_of(&modest, &low, &[generous]).limits();
+    let limits = effective_of(&modest, &low, &[generous]).limits(at(2_000));
     assert_eq!((limits.memory, limits.cpu, limits.duration), (128 << 20, 20_000_000_000, 60_000));
     assert_eq!(limits.handles, standard::HANDLES);
-    assert_eq!(*effective(&[]).limits(), Limits::STANDARD);
+    assert_eq!(effective(&[]).limits(at(2_000)), Limits::STANDARD);
+}
+
+#[test]
+fn a_limit_is_raised_only_by_a_grant_in_force_and_lowered_by_any() {
+    let saying = |limits: &str, not_before, expires| AgentPermissions {
+        limits: Limits::parse_overrides(limits).unwrap(),
+        not_before: at(not_before),
+        expires: Expiry::At(at(expires)),
+        ..grant(&[])
+    };
+    let effective = effective(&[
+        grant(&[]),
+        saying("memory=1GiB,files=1", 1_000, 3_000),
+        saying("output=1GiB", 5_000, 9_000),
+    ]);
+    let at = |millis| {
+        let limits = effective.limits(at(millis));
+        (limits.memory, limits.output, limits.files)
+    };
+    assert_eq!(at(2_000), (1 << 30, standard::OUTPUT, 1));
+    assert_eq!(at(3_000), (standard::MEMORY, standard::OUTPUT, 1));
+    assert_eq!(at(6_000), (standard::MEMORY, 1 << 30, 1));
 }
 
 #[test]

@@ -90,7 +90,7 @@ fn an_agent_gets_what_is_declared_granted_and_under_the_ceiling() {
     let id = world.grant(PERMISSIONS);
     let effective = world.effective();
     assert!(effective.check_launch(now()).is_ok());
-    assert_eq!(effective.limits().memory, 16 << 20, "no more than declared");
+    assert_eq!(effective.limits(now()).memory, 16 << 20, "no more than declared");
     assert_eq!(effective.resources(now()).storage, StorageAccess::None, "not declared");
     let gate = Gate::new(effective, Arc::new(ManualClock::at(now())), Arc::new(|_| {}));
     assert_eq!(gate.authorize::<CryptoSign>("receipt").unwrap().id(), id);
