@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::entry::Entry;
 use super::event::{Event, EventType, Party};
@@ -35,21 +35,21 @@ pub(super) enum Change {
 impl Change {
     /// The change that an entry makes, if any.
     pub(super) fn of(entry: &Entry, index: u64) -> Option<Self> {
-        Self::of_parts(entry.event_type, &entry.actor, &entry.details, index)
+        Self::of_parts(entry.event_type, &entry.actor, |name| entry.details.get(name), index)
     }
 
     /// The change that an event will make as the entry with this index.
     pub(super) fn of_event(event: &Event, index: u64) -> Option<Self> {
-        Self::of_parts(event.event_type, &event.actor, &event.details, index)
+        Self::of_parts(event.event_type, &event.actor, |name| event.details.get(name), index)
     }
 
-    fn of_parts(
+    fn of_parts<'a>(
         event_type: EventType,
         actor: &Party,
-        details: &Map<String, Value>,
+        details: impl Fn(&str) -> Option<&'a Value>,
         index: u64,
     ) -> Option<Self> {
-        let fact = |name: &str| details.get(name).and_then(|value| value.as_str()).map(str::to_owned);
+        let fact = |name: &str| details(name).and_then(|value| value.as_str()).map(str::to_owned);
         match event_type {
             EventType::AgentLaunch => Some(Self::Launched(OpenRun {
                 run: fact("run")?,
@@ -71,13 +71,38 @@ impl Change {
         }
     }
 
-    /// As [`Change::of`], for the bytes of an entry that is known to be well formed; parses launches and exits only.
+    /// As [`Change::of`], for the bytes of an entry that is known to be well formed; reads only what tells of runs.
     pub(super) fn of_bytes(bytes: &[u8], index: u64) -> Option<Self> {
-        // Inside a JSON string the quotes would be escaped, so these bytes are the member itself, or one of a nested
-        // object, which the parse then tells apart.
-        const MARK: &[u8] = b"\"eventType\":\"agent_";
-        bytes.windows(MARK.len()).any(|window| window == MARK).then_some(())?;
-        Self::of(&serde_json::from_slice(bytes).ok()?, index)
+        let Facts { actor, details, event_type } = serde_json::from_slice(bytes).ok()?;
+        Self::of_parts(event_type, &actor, |name| details.get(name), index)
+    }
+}
+
+/// What an entry tells of runs; the rest is passed over.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Facts {
+    actor: Party,
+    details: RunDetails,
+    event_type: EventType,
+}
+
+/// The details by which runs are followed. Values that are no text count as missing.
+#[derive(Deserialize)]
+struct RunDetails {
+    run: Option<Value>,
+    host: Option<Value>,
+    agent: Option<Value>,
+}
+
+impl RunDetails {
+    fn get(&self, name: &str) -> Option<&Value> {
+        match name {
+            "run" => self.run.as_ref(),
+            "host" => self.host.as_ref(),
+            "agent" => self.agent.as_ref(),
+            _ => None,
+        }
     }
 }
 

@@ -13,6 +13,8 @@ use crate::id::{Did, Digest};
 pub struct UnverifiedComponent {
     /// The component's bytes alone, without the signature.
     bytes: Vec<u8>,
+    /// Of these bytes, made once.
+    digest: Digest,
     envelope: Option<Envelope>,
 }
 
@@ -32,7 +34,7 @@ impl UnverifiedComponent {
             (None, None) => None,
         };
         bytes.truncate(frame.component);
-        Ok(Self { bytes, envelope })
+        Ok(Self { digest: Digest::of(&bytes), bytes, envelope })
     }
 
     /// The component without its signature.
@@ -44,7 +46,7 @@ impl UnverifiedComponent {
     /// The digest of the component without its signature.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        Digest::of(&self.bytes)
+        self.digest
     }
 
     /// Whether there is a signature, of whomever and of whatever worth.
@@ -83,7 +85,8 @@ impl UnverifiedComponent {
         self.envelope.as_ref()
     }
 
-    pub(super) fn into_parts(self) -> (Vec<u8>, Option<Envelope>) {
-        (self.bytes, self.envelope)
+    /// The bytes, their digest, and the signature.
+    pub(super) fn into_parts(self) -> (Vec<u8>, Digest, Option<Envelope>) {
+        (self.bytes, self.digest, self.envelope)
     }
 }

@@ -61,7 +61,7 @@ impl UnverifiedComponent {
     /// # Errors
     /// [`Refusal`], the first reason found.
     pub fn verify(self, trust: &VerifiedTrust, now: Timestamp) -> Result<VerifiedComponent, Refusal> {
-        let (bytes, envelope) = self.into_parts();
+        let (bytes, digest, envelope) = self.into_parts();
         let envelope = envelope.ok_or(Refusal::Unsigned)?;
         let candidates = trusted_hints(&envelope, trust)?;
         let verified = envelope
@@ -69,7 +69,6 @@ impl UnverifiedComponent {
             .map_err(Refusal::Signature)?;
         let ManifestStatement { digest: signed, manifest } =
             ManifestStatement::from_payload(verified.payload())?;
-        let digest = Digest::of(&bytes);
         if signed != digest {
             return Err(Refusal::Digest { signed, found: digest });
         }
