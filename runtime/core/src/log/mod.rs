@@ -133,14 +133,6 @@ impl Log {
         self.shared.writer().locked(|writer| Ok(writer.state.size()))
     }
 
-    /// When the last entry was written: a floor for the clock of whoever relies on the past (I4).
-    ///
-    /// # Errors
-    /// [`LogError`] if what other processes wrote cannot be read.
-    pub fn last_timestamp(&self) -> Result<Timestamp, LogError> {
-        self.shared.writer().locked(|writer| Ok(writer.state.last_timestamp))
-    }
-
     /// Writes tiles and checkpoint up to the last entry now, rather than within a second.
     ///
     /// # Errors
