@@ -31,8 +31,12 @@ const MEMORIES_PER_AGENT: u32 = 4;
 /// Tables that one component may have.
 const TABLES_PER_AGENT: u32 = 64;
 
-/// Tables that an agent has on average: a linked Python guest has five.
-const USUAL_TABLES: u32 = 8;
+/// Memories of one host: 20,000 reserve about 100 of the 128 TiB of a 47-bit address space. Up to 5,000 agents, each may
+/// have all that one agent may have, whatever its neighbours take.
+const MOST_MEMORIES: u32 = 20_000;
+
+/// Tables of one host, likewise for up to 5,000 agents: 5 TiB of address space, and 5 MB of bookkeeping.
+const MOST_TABLES: u32 = 320_000;
 
 /// Bytes of metadata of one instance. The largest guest measured needs 600 KiB.
 const INSTANCE_BYTES: usize = 4 << 20;
@@ -45,12 +49,12 @@ const BACKTRACE_FRAMES: usize = 8;
 
 /// How many agents an engine can hold at the same time.
 ///
-/// The pool reserves address space by this number (about 5 GiB each, none of it resident), so a process that runs one agent
-/// asks for little and a large host for what it needs.
+/// The pool reserves address space by this number (about 5 GiB for each memory, none of it resident), so a process that
+/// runs one agent asks for little and a large host for what it needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capacity(NonZeroU32);
 
-/// The most agents of one host: 10,000 agents reserve about 50 of the 128 TiB of a 47-bit address space.
+/// The most agents of one host: twice as many memories fit the address space.
 const MOST_AGENTS: u32 = 10_000;
 
 impl Capacity {
@@ -107,8 +111,8 @@ fn pool(capacity: Capacity) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(agents)
         .total_core_instances(agents.saturating_mul(INSTANCES_PER_AGENT))
-        .total_memories(agents.saturating_add(agents / 8).saturating_add(MEMORIES_PER_AGENT))
-        .total_tables(agents.saturating_mul(USUAL_TABLES).saturating_add(TABLES_PER_AGENT))
+        .total_memories(agents.saturating_mul(MEMORIES_PER_AGENT).min(MOST_MEMORIES))
+        .total_tables(agents.saturating_mul(TABLES_PER_AGENT).min(MOST_TABLES))
         .total_stacks(agents)
         .max_core_instances_per_component(INSTANCES_PER_AGENT)
         .max_memories_per_component(MEMORIES_PER_AGENT)
