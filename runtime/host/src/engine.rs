@@ -74,10 +74,12 @@ impl Capacity {
     }
 }
 
-/// The engine that runs agents.
+/// The engine that runs agents. A pool pays from the second run on; a process of one agent starts sooner without it.
 pub(crate) fn for_running(capacity: Capacity) -> wasmtime::Result<Engine> {
     let mut config = shared_config();
-    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(capacity)));
+    if capacity != Capacity::ONE {
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(capacity)));
+    }
     Engine::new(&config)
 }
 
