@@ -23,8 +23,9 @@ const PUBLISH_AFTER: Duration = Duration::from_secs(1);
 /// this many entries make cheap; and what the next process reads when it opens the log stays below 2 MB.
 const ROTATE_AFTER: u64 = 4096;
 
-/// Entries that a process leaves in the journal when it closes: reading them takes the next one half a millisecond.
-const ROTATE_AT_CLOSE: u64 = 512;
+/// Entries that a process leaves in the journal when it closes: the next one reads and hashes them all, which for a bundle
+/// costs less than the rotation would, spread over the runs that fill it.
+const ROTATE_AT_CLOSE: u64 = WIDTH;
 
 type Outcome = Result<Position, LogError>;
 type Done = Box<dyn FnOnce(Outcome) + Send>;
