@@ -55,6 +55,14 @@ pub trait Signer: Send + Sync {
     /// # Errors
     /// [`SignError`] when the key cannot be used now.
     fn sign(&self, message: &[u8]) -> Result<[u8; 64], SignError>;
+
+    /// Signs each of `messages`, in their order; all or none.
+    ///
+    /// # Errors
+    /// As [`Signer::sign`].
+    fn sign_many(&self, messages: Vec<Vec<u8>>) -> Result<Vec<[u8; 64]>, SignError> {
+        messages.iter().map(|message| self.sign(message)).collect()
+    }
 }
 
 /// An Ed25519 private key; erased from memory when dropped.

@@ -57,21 +57,6 @@ impl KeyHandle {
         Ok(plaintext.into_inner())
     }
 
-    /// Signs each of `messages` in one round trip.
-    ///
-    /// # Errors
-    /// [`SignError`] when the key cannot be used now, or may not sign one of them.
-    pub fn sign_many(&self, messages: Vec<Vec<u8>>) -> Result<Vec<[u8; 64]>, SignError> {
-        let request = Request::SignMany { key: self.public.key.clone(), did: self.public.did, messages };
-        match self.custodian.ask(request) {
-            Ok(Answer::Signatures { signatures }) => {
-                Ok(signatures.into_iter().map(|Signature(bytes)| bytes).collect())
-            }
-            Ok(_) => Err(self.failed(&CustodyError::Answer)),
-            Err(error) => Err(self.failed(&error)),
-        }
-    }
-
     fn failed(&self, error: &CustodyError) -> SignError {
         SignError { signer: self.public.did, cause: error.to_string() }
     }
@@ -87,6 +72,19 @@ impl Signer for KeyHandle {
             Request::Sign { key: self.public.key.clone(), did: self.public.did, message: message.to_vec() };
         match self.custodian.ask(request) {
             Ok(Answer::Signature { signature: Signature(bytes) }) => Ok(bytes),
+            Ok(_) => Err(self.failed(&CustodyError::Answer)),
+            Err(error) => Err(self.failed(&error)),
+        }
+    }
+
+    /// In one round trip.
+    fn sign_many(&self, messages: Vec<Vec<u8>>) -> Result<Vec<[u8; 64]>, SignError> {
+        let count = messages.len();
+        let request = Request::SignMany { key: self.public.key.clone(), did: self.public.did, messages };
+        match self.custodian.ask(request) {
+            Ok(Answer::Signatures { signatures }) if signatures.len() == count => {
+                Ok(signatures.into_iter().map(|Signature(bytes)| bytes).collect())
+            }
             Ok(_) => Err(self.failed(&CustodyError::Answer)),
             Err(error) => Err(self.failed(&error)),
         }

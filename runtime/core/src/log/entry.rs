@@ -89,6 +89,47 @@ impl Entry {
         timestamp: Timestamp,
         signer: &dyn Signer,
     ) -> Result<Vec<u8>, EntryError> {
+        let draft = Draft::new(event, id, timestamp)?;
+        let signature = signer.sign(&draft.message())?;
+        Ok(draft.signed(&signature))
+    }
+
+    /// Reads an entry in strict canonical form; says nothing about its signature.
+    ///
+    /// # Errors
+    /// [`EntryError::Form`].
+    pub fn parse_unverified(bytes: &[u8]) -> Result<Self, EntryError> {
+        Ok(canonical::from_canonical(bytes, MAX_ENTRY)?)
+    }
+
+    /// Reads an entry in strict canonical form that `host` signed.
+    ///
+    /// # Errors
+    /// [`EntryError::Form`], [`EntryError::Signature`].
+    pub fn verify(bytes: &[u8], host: &Did) -> Result<Self, EntryError> {
+        let mut entry = Self::parse_unverified(bytes)?;
+        let signature = entry.signature.take().ok_or(EntryError::Signature { by: *host })?;
+        let unsigned = canonical::to_canonical(&entry)?;
+        if !host.verify(&pae(PAYLOAD_TYPE, &unsigned), signature.as_bytes()) {
+            return Err(EntryError::Signature { by: *host });
+        }
+        entry.signature = Some(signature);
+        Ok(entry)
+    }
+}
+
+/// An entry that lacks only its signature.
+pub(super) struct Draft {
+    /// Its bytes before the signature.
+    head: Vec<u8>,
+    /// Its bytes behind the signature.
+    tail: Vec<u8>,
+}
+
+impl Draft {
+    /// # Errors
+    /// As [`Entry::seal`], but for [`EntryError::Sign`].
+    pub(super) fn new(event: Event, id: String, timestamp: Timestamp) -> Result<Self, EntryError> {
         // JCS sorts the members: actor, details, eventType, id, signature, target, timestamp. Written out here, as only
         // the details have names that are not known; what is signed is the same text without `signature`.
         let Event { event_type, actor, target, details } = event;
@@ -118,35 +159,22 @@ impl Entry {
         if size > MAX_ENTRY {
             return Err(EntryError::TooLong { size });
         }
-        let signature = signer.sign(&pae(PAYLOAD_TYPE, &[&head[..], &tail].concat()))?;
+        Ok(Self { head, tail })
+    }
+
+    /// What the host signs.
+    pub(super) fn message(&self) -> Vec<u8> {
+        pae(PAYLOAD_TYPE, &[&self.head[..], &self.tail].concat())
+    }
+
+    /// The entry's bytes.
+    pub(super) fn signed(self, signature: &[u8; 64]) -> Vec<u8> {
+        let Self { mut head, tail } = self;
         head.extend_from_slice(br#""signature":""#);
-        head.extend_from_slice(base64_encode(&signature).as_bytes());
+        head.extend_from_slice(base64_encode(signature).as_bytes());
         head.extend_from_slice(br#"","#);
         head.extend_from_slice(&tail);
-        Ok(head)
-    }
-
-    /// Reads an entry in strict canonical form; says nothing about its signature.
-    ///
-    /// # Errors
-    /// [`EntryError::Form`].
-    pub fn parse_unverified(bytes: &[u8]) -> Result<Self, EntryError> {
-        Ok(canonical::from_canonical(bytes, MAX_ENTRY)?)
-    }
-
-    /// Reads an entry in strict canonical form that `host` signed.
-    ///
-    /// # Errors
-    /// [`EntryError::Form`], [`EntryError::Signature`].
-    pub fn verify(bytes: &[u8], host: &Did) -> Result<Self, EntryError> {
-        let mut entry = Self::parse_unverified(bytes)?;
-        let signature = entry.signature.take().ok_or(EntryError::Signature { by: *host })?;
-        let unsigned = canonical::to_canonical(&entry)?;
-        if !host.verify(&pae(PAYLOAD_TYPE, &unsigned), signature.as_bytes()) {
-            return Err(EntryError::Signature { by: *host });
-        }
-        entry.signature = Some(signature);
-        Ok(entry)
+        head
     }
 }
 

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::checkpoint::Checkpoint;
-use super::entry::{self, Entry};
+use super::entry::{self, Draft, Entry, EntryError};
 use super::error::{LogError, failed};
 use super::event::Event;
 use super::in_memory;
@@ -141,21 +141,36 @@ impl Writer {
             return Err(LogError::Full { path: self.journal.path.clone(), length: self.journal.end });
         }
         let timestamp = self.tools.clock.now().max(self.state.last_timestamp);
-        let mut body = Vec::new();
         let mut results = Vec::with_capacity(events.len());
-        let mut accepted = Vec::with_capacity(events.len());
+        let mut drafts = Vec::with_capacity(events.len());
+        let mut changes = Vec::with_capacity(events.len());
         for event in events {
-            let index = self.state.size() + accepted.len() as u64;
+            let index = self.state.size() + drafts.len() as u64;
             let change = Change::of_event(&event, index);
-            match self.seal(event, timestamp) {
-                Ok(entry) => {
-                    let fits = tile::push_entry(&mut body, &entry);
-                    debug_assert!(fits, "seal refuses longer entries");
-                    accepted.push((entry, change));
+            match draft(event, timestamp) {
+                Ok(draft) => {
+                    drafts.push(draft);
+                    changes.push(change);
                     results.push(Ok(Position { index, timestamp }));
                 }
                 Err(error) => results.push(Err(error)),
             }
+        }
+        let messages = drafts.iter().map(Draft::message).collect();
+        let signatures = match self.tools.signer.sign_many(messages) {
+            Ok(signatures) => signatures,
+            Err(error) => {
+                let error = LogError::from(EntryError::from(error));
+                return Ok(results.into_iter().map(|result| result.and(Err(error.clone()))).collect());
+            }
+        };
+        let mut body = Vec::new();
+        let mut accepted = Vec::with_capacity(drafts.len());
+        for ((draft, change), signature) in drafts.into_iter().zip(changes).zip(&signatures) {
+            let entry = draft.signed(signature);
+            let fits = tile::push_entry(&mut body, &entry);
+            debug_assert!(fits, "a draft refuses longer entries");
+            accepted.push((entry, change));
         }
         if !accepted.is_empty() {
             let first = self.state.size();
@@ -166,11 +181,6 @@ impl Writer {
             }
         }
         Ok(results)
-    }
-
-    fn seal(&self, event: Event, timestamp: Timestamp) -> Result<Vec<u8>, LogError> {
-        let id = hex::encode(random::<16>()?);
-        Ok(Entry::seal(event, id, timestamp, self.tools.signer.as_ref())?)
     }
 
     /// Takes in what other processes wrote since the last look.
@@ -201,6 +211,11 @@ impl Writer {
         (self.journal, self.state, self.checkpoint) = (journal, state, checkpoint);
         Ok(())
     }
+}
+
+/// An entry that is to be signed with its batch.
+fn draft(event: Event, timestamp: Timestamp) -> Result<Draft, LogError> {
+    Ok(Draft::new(event, hex::encode(random::<16>()?), timestamp)?)
 }
 
 /// Reads the journal; `None` if there is no log yet. `published` is the checkpoint that stands beside it.
