@@ -14,6 +14,7 @@ mod world;
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 
+use kos_host::Run;
 use ratio::Ratio;
 use raw::Raw;
 use world::{World, quiet};
@@ -30,18 +31,15 @@ fn main() {
     let raw = Raw::new(&bytes);
     let disk = Disk::new();
 
-    let mut runs = Vec::new();
     Ratio::measure(
         ROUNDS,
-        || runs.push(world.host.start(&loaded, quiet()).unwrap()),
+        || Begun(Some(world.host.start(&loaded, quiet()).unwrap())),
         || {
-            // The run before has ended by now, so that the two sides do not share the machine.
-            drop(raw.instantiated());
             disk.append();
+            raw.instantiated()
         },
     )
     .report("launch in a running host, until the entry is durable", 1.2, 1);
-    runs.into_iter().for_each(|run| drop(run.wait()));
 
     Ratio::measure(
         ROUNDS,
@@ -64,6 +62,15 @@ fn main() {
     };
     let one_by_one = || (0..AT_ONCE).for_each(|_| drop(world.host.start(&loaded, quiet()).unwrap().wait()));
     Ratio::measure(20, at_once, one_by_one).report("64 runs at once against 64 one after the other", 1.0, 64);
+}
+
+/// A run that is waited for before the next measurement.
+struct Begun(Option<Run>);
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        self.0.take().map(Run::wait);
+    }
 }
 
 /// A file to which one entry at a time is appended durably.

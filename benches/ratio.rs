@@ -9,8 +9,12 @@ pub(crate) struct Ratio {
 }
 
 impl Ratio {
-    /// Measures both sides `rounds` times, after a warm-up round.
-    pub(crate) fn measure(rounds: usize, mut ours: impl FnMut(), mut limit: impl FnMut()) -> Self {
+    /// Measures both sides `rounds` times, after a warm-up round. What a side returns is dropped after its time is taken.
+    pub(crate) fn measure<T, L>(
+        rounds: usize,
+        mut ours: impl FnMut() -> T,
+        mut limit: impl FnMut() -> L,
+    ) -> Self {
         let mut ratio = Self { ours: Vec::new(), limit: Vec::new() };
         for round in 0..=rounds {
             let times = (time(&mut ours), time(&mut limit));
@@ -31,10 +35,12 @@ impl Ratio {
     }
 }
 
-fn time(work: &mut impl FnMut()) -> Duration {
+fn time<T>(work: &mut impl FnMut() -> T) -> Duration {
     let start = Instant::now();
-    work();
-    start.elapsed()
+    let value = work();
+    let time = start.elapsed();
+    drop(value);
+    time
 }
 
 fn median(times: &mut [Duration]) -> Duration {
