@@ -37,11 +37,26 @@ pub enum Capability {
     CryptoOpen,
     /// Write remarks into the host's log. Scope: the topic.
     AuditNote,
+    /// Name secrets, without what is in them. Scope: the secret, `api_key/weather`.
+    VaultList,
+    /// Store a secret, or its next version. Scope: the secret.
+    VaultPut,
+    /// Remove a secret. Scope: the secret.
+    VaultDelete,
+    /// Use a secret without reading it: sign, MAC, encrypt, decrypt, derive. Scope: the secret.
+    VaultUse,
+    /// Read a secret. Scope: the secret.
+    VaultReveal,
+    /// Have the host put a secret into a request, without reading it. Scope: to whom, then the secret,
+    /// `api.example.com:443/api_key/weather`.
+    VaultSend,
+    /// Make HTTPS requests. Scope: to whom, then the method, `api.example.com:443/GET`.
+    HttpRequest,
 }
 
 impl Capability {
     /// Every capability, in the order of the contract.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 15] = [
         Self::IdentitySelf,
         Self::IdentityGrants,
         Self::CryptoHash,
@@ -50,6 +65,13 @@ impl Capability {
         Self::CryptoSeal,
         Self::CryptoOpen,
         Self::AuditNote,
+        Self::VaultList,
+        Self::VaultPut,
+        Self::VaultDelete,
+        Self::VaultUse,
+        Self::VaultReveal,
+        Self::VaultSend,
+        Self::HttpRequest,
     ];
 
     /// The capability's name: its interface, a dot, and the operation.
@@ -64,6 +86,13 @@ impl Capability {
             Self::CryptoSeal => "crypto.seal",
             Self::CryptoOpen => "crypto.open",
             Self::AuditNote => "audit.note",
+            Self::VaultList => "vault.list",
+            Self::VaultPut => "vault.put",
+            Self::VaultDelete => "vault.delete",
+            Self::VaultUse => "vault.use",
+            Self::VaultReveal => "vault.reveal",
+            Self::VaultSend => "vault.send",
+            Self::HttpRequest => "http.request",
         }
     }
 
@@ -78,6 +107,13 @@ impl Capability {
             | Self::CryptoSeal
             | Self::CryptoOpen => "crypto",
             Self::AuditNote => "audit",
+            Self::VaultList
+            | Self::VaultPut
+            | Self::VaultDelete
+            | Self::VaultUse
+            | Self::VaultReveal
+            | Self::VaultSend => "vault",
+            Self::HttpRequest => "http",
         }
     }
 
@@ -90,6 +126,13 @@ impl Capability {
             Self::CryptoVerify => Some("signer"),
             Self::CryptoSeal => Some("recipient"),
             Self::AuditNote => Some("topic"),
+            Self::VaultList
+            | Self::VaultPut
+            | Self::VaultDelete
+            | Self::VaultUse
+            | Self::VaultReveal => Some("secret"),
+            Self::VaultSend => Some("audience and secret"),
+            Self::HttpRequest => Some("address and method"),
             Self::IdentitySelf | Self::IdentityGrants | Self::CryptoOpen => None,
         }
     }
@@ -140,7 +183,7 @@ mod tests {
 
     #[test]
     fn a_name_that_is_not_in_the_list_is_refused_with_the_list() {
-        for text in ["", "crypto", "crypto.", "crypto.*", "Crypto.hash", "crypto.hash ", "vault.reveal", "*"]
+        for text in ["", "crypto", "crypto.", "crypto.*", "Crypto.hash", "crypto.hash ", "vault.steal", "*"]
         {
             let error = text.parse::<Capability>().unwrap_err();
             assert!(error.to_string().contains("audit.note"), "{error}");

@@ -18,7 +18,8 @@ const CONFIG_VERSION: u32 = 1;
 /// Room for hundreds of operators.
 const CONFIG_MAX: u64 = 64 * 1024;
 /// The directories of a home.
-const DIRECTORIES: [&str; 8] = ["keys", "agents", "grants", "trust", "log", "storage", "cache", "run"];
+const DIRECTORIES: [&str; 9] =
+    ["keys", "agents", "grants", "trust", "vault", "log", "storage", "cache", "run"];
 
 /// Why a home cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -212,6 +213,12 @@ impl Home {
     #[must_use]
     pub fn trust(&self) -> PathBuf {
         self.root.join("trust")
+    }
+
+    /// Where the vaults lie, encrypted.
+    #[must_use]
+    pub fn vault(&self) -> PathBuf {
+        self.root.join("vault")
     }
 
     /// Where the log lies; this directory alone can be copied and verified elsewhere.

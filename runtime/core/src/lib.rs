@@ -21,6 +21,7 @@ pub mod home;
 
 pub mod custody;
 pub mod trust;
+pub mod vault;
 
 pub mod manifest;
 
@@ -28,4 +29,5 @@ pub mod permission;
 
 pub mod log;
 
+pub mod audited_vault;
 pub mod recovery;

@@ -11,6 +11,7 @@ use super::slot::SLOTS_MAX;
 use crate::canonical::CanonicalError;
 use crate::crypto::CryptoError;
 use crate::durable::DurableError;
+use crate::vault::VaultError;
 
 /// Why a request, or unlocking, was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
@@ -120,6 +121,12 @@ pub enum CustodyError {
         /// What was tried, where, and the system's answer.
         cause: String,
     },
+    /// The vault refused.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// The keys are locked.
+    #[error("the keys are locked")]
+    Locked,
     /// The custodian has ended, or has destroyed its root key.
     #[error("the custodian holds no keys any more")]
     Gone,

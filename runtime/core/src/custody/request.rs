@@ -10,11 +10,13 @@ use zeroize::Zeroizing;
 
 use super::error::CustodyError;
 use super::key_name::KeyName;
+use super::slot::Unlock;
 use crate::canonical::{self, base64_bytes};
 use crate::clock::Timestamp;
 use crate::crypto::pae;
 use crate::envelope::Envelope;
-use crate::id::{AgreementKey, Did};
+use crate::id::{AgreementKey, Did, Name};
+use crate::vault::{Noted, VaultAnswer, VaultRequest};
 
 /// What a key's signature over its own agreement key is for.
 pub const AGREEMENT_KEY_TYPE: &str = "application/vnd.kos.agreement-key.v1";
@@ -198,6 +200,25 @@ pub enum Request {
         /// Which.
         key: KeyName,
     },
+    /// Something of the vault of an environment. Answer: [`Answer::Vault`].
+    Vault {
+        /// Which vault.
+        environment: Name,
+        /// The state that the log knows of; none before the vault's first change.
+        noted: Option<Noted>,
+        /// The present is not before this, whatever the clock says (I4).
+        not_before: Timestamp,
+        /// What is asked.
+        request: VaultRequest,
+    },
+    /// Forget the root key, every key but the host's own, and every secret, until [`Request::Unlock`]. The host's key
+    /// stays, as the log must go on. Answer: [`Answer::Done`].
+    Lock,
+    /// Obtain the root key again. Answer: [`Answer::Done`].
+    Unlock {
+        /// What opens a slot.
+        with: Unlock,
+    },
     /// Remove every slot and forget the root key: no key of this home can be used again. Answer: [`Answer::Done`].
     Destroy,
 }
@@ -250,6 +271,11 @@ pub enum Answer {
         public: PublicKeys,
         /// The statement of the old key, and of the new, that the new follows the old.
         statement: Envelope,
+    },
+    /// An answer of the vault.
+    Vault {
+        /// The answer.
+        answer: VaultAnswer,
     },
     /// It is done.
     Done,

@@ -70,7 +70,8 @@ impl std::fmt::Debug for SlotSpec {
 }
 
 /// What unlocks a slot.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub enum Unlock {
     /// A passphrase.

