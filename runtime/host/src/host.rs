@@ -156,7 +156,7 @@ impl Host {
 
     /// Ends every run.
     pub fn stop_all(&self) {
-        self.inner.runs.stop_all();
+        let _runs = self.inner.runs.stop_all();
     }
 }
 
