@@ -8,7 +8,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::audience::Audience;
 use crate::line;
+use crate::scope::ScopePattern;
 
 /// The text names no capability.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -16,6 +18,20 @@ use crate::line;
 pub struct CapabilityError {
     /// What was given, cut to a displayable length.
     pub text: String,
+}
+
+/// The pattern is not a scope of the capability.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{text}` is not a scope of `{capability}`: write {form}; only what follows the first `/` may end in `*`"
+)]
+pub struct CapabilityScopeError {
+    /// Which capability.
+    pub capability: Capability,
+    /// What was given, cut to a displayable length.
+    pub text: String,
+    /// How its scopes are written.
+    pub form: &'static str,
 }
 
 /// One thing that an agent can be allowed to do. A name that is not here is refused, never ignored.
@@ -126,11 +142,9 @@ impl Capability {
             Self::CryptoVerify => Some("signer"),
             Self::CryptoSeal => Some("recipient"),
             Self::AuditNote => Some("topic"),
-            Self::VaultList
-            | Self::VaultPut
-            | Self::VaultDelete
-            | Self::VaultUse
-            | Self::VaultReveal => Some("secret"),
+            Self::VaultList | Self::VaultPut | Self::VaultDelete | Self::VaultUse | Self::VaultReveal => {
+                Some("secret")
+            }
             Self::VaultSend => Some("audience and secret"),
             Self::HttpRequest => Some("address and method"),
             Self::IdentitySelf | Self::IdentityGrants | Self::CryptoOpen => None,
@@ -142,6 +156,39 @@ impl Capability {
     #[must_use]
     pub const fn has_scope(self) -> bool {
         self.describes_scope().is_some()
+    }
+
+    /// Whether the pattern can allow something of this capability. One that opens others' servers to the agent names each
+    /// of them whole: a prefix never widens to whom something is sent.
+    ///
+    /// # Errors
+    /// [`CapabilityScopeError`].
+    pub fn check_scope(self, pattern: &ScopePattern) -> Result<(), CapabilityScopeError> {
+        let form = match self {
+            Self::VaultSend => "HOST:PORT/TYPE/NAME, such as `api.example.org:443/api_key/weather`",
+            Self::HttpRequest => "HOST:PORT/METHOD, such as `api.example.org:443/GET`",
+            Self::IdentitySelf
+            | Self::IdentityGrants
+            | Self::CryptoHash
+            | Self::CryptoSign
+            | Self::CryptoVerify
+            | Self::CryptoSeal
+            | Self::CryptoOpen
+            | Self::AuditNote
+            | Self::VaultList
+            | Self::VaultPut
+            | Self::VaultDelete
+            | Self::VaultUse
+            | Self::VaultReveal => return Ok(()),
+        };
+        let text = pattern.to_string();
+        let names_an_audience = text
+            .split_once('/')
+            .is_some_and(|(audience, rest)| audience.parse::<Audience>().is_ok() && !rest.is_empty());
+        if names_an_audience {
+            return Ok(());
+        }
+        Err(CapabilityScopeError { capability: self, text: line::shown(&text), form })
     }
 
     fn listing() -> String {
@@ -183,12 +230,36 @@ mod tests {
 
     #[test]
     fn a_name_that_is_not_in_the_list_is_refused_with_the_list() {
-        for text in ["", "crypto", "crypto.", "crypto.*", "Crypto.hash", "crypto.hash ", "vault.steal", "*"]
-        {
+        for text in ["", "crypto", "crypto.", "crypto.*", "Crypto.hash", "crypto.hash ", "vault.steal", "*"] {
             let error = text.parse::<Capability>().unwrap_err();
             assert!(error.to_string().contains("audit.note"), "{error}");
         }
         assert_eq!("x\n".repeat(1_000).parse::<Capability>().unwrap_err().text, "x".repeat(80));
+    }
+
+    #[test]
+    fn a_scope_that_opens_a_server_names_it_whole() {
+        let check = |capability: Capability, scope: &str| capability.check_scope(&scope.parse().unwrap());
+        for scope in ["api.example.org:443/*", "127.0.0.1:8443/GET", "[::1]:443/P*"] {
+            assert_eq!(check(Capability::HttpRequest, scope), Ok(()), "{scope}");
+        }
+        for scope in ["api.example.org:443/api_key/weather", "api.example.org:443/api_key/*", "a:1/*"] {
+            assert_eq!(check(Capability::VaultSend, scope), Ok(()), "{scope}");
+        }
+        for scope in [
+            "*",
+            "api.*",
+            "api.example.org:443*",
+            "api.example.org:443",
+            "api.example.org:443/",
+            "api.example.org/*",
+        ] {
+            for capability in [Capability::HttpRequest, Capability::VaultSend] {
+                let error = check(capability, scope).unwrap_err();
+                assert!(error.to_string().contains("write HOST:PORT/"), "{error}");
+            }
+        }
+        assert_eq!(check(Capability::CryptoHash, "*"), Ok(()));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 #[macro_use]
 pub mod id;
+pub mod audience;
 pub mod capability;
 pub mod clock;
 pub mod crypto;

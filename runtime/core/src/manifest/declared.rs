@@ -122,6 +122,9 @@ impl Declared {
             None if !self.scope.is_empty() => return Err(ManifestError::ScopeUnexpected { capability }),
             _ => {}
         }
+        for pattern in &self.scope {
+            capability.check_scope(pattern)?;
+        }
         if self.scope.len() > SCOPES_MAX {
             return Err(ManifestError::ScopeCount { capability, count: self.scope.len(), max: SCOPES_MAX });
         }

@@ -1,7 +1,7 @@
 //! Why a manifest is not one.
 
 use crate::canonical::CanonicalError;
-use crate::capability::Capability;
+use crate::capability::{Capability, CapabilityScopeError};
 use crate::clock::{ClockError, Timestamp};
 use crate::id::{IdError, Name};
 use crate::quantity::QuantityError;
@@ -85,6 +85,9 @@ pub enum ManifestError {
         /// What its scope names.
         describes: &'static str,
     },
+    /// A pattern that the capability cannot be held for.
+    #[error(transparent)]
+    Scope(#[from] CapabilityScopeError),
     /// A capability that has no scopes, with some.
     #[error("`{capability}` has no scope: leave `scope` out")]
     ScopeUnexpected {

@@ -15,7 +15,7 @@ use super::condition::Condition;
 use super::grant_id::Expiry;
 use super::limits::LimitSet;
 use crate::canonical::{self, CanonicalError};
-use crate::capability::Capability;
+use crate::capability::{Capability, CapabilityScopeError};
 use crate::clock::Timestamp;
 use crate::crypto::Signer;
 use crate::envelope::{Envelope, EnvelopeError};
@@ -47,6 +47,9 @@ pub enum DocumentError {
         /// Which capability.
         capability: Capability,
     },
+    /// A pattern that the capability cannot be held for.
+    #[error(transparent)]
+    Scope(#[from] CapabilityScopeError),
     /// A wholly denied capability with scopes, conditions or an end looks like less than a whole denial.
     #[error("`{capability}` is denied wholly: it takes no scope, condition or expiry")]
     PartialDenial {
@@ -263,6 +266,12 @@ impl CapabilityRule {
         }
         if !capability.has_scope() && !self.scope.is_empty() {
             return Err(DocumentError::NoScope { capability });
+        }
+        for item in &self.scope {
+            // What denies may be as wide as it likes.
+            if let ScopeItem::Allow(pattern) = item {
+                capability.check_scope(pattern)?;
+            }
         }
         check_list(&self.scope, SCOPES_MAX, "scopes", capability.as_str())?;
         let kinds: Vec<_> = self.conditions.iter().map(std::mem::discriminant).collect();
