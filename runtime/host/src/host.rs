@@ -161,7 +161,7 @@ impl Host {
 
     /// Ends every run.
     pub fn stop_all(&self) {
-        self.inner.runs.stop_all();
+        let _runs = self.inner.runs.stop_all();
     }
 }
 

@@ -114,7 +114,7 @@ fn broken() -> ExitReport {
 impl Inner {
     /// Begins a run.
     pub(crate) fn start(self: &Arc<Self>, loaded: &Loaded, options: RunOptions) -> Result<Run, Refusal> {
-        let now = self.clock.now();
+        let (now, stops) = (self.clock.now(), self.runs.stops());
         loaded.effective.check_launch(now)?;
         let limits = loaded.effective.limits(now).lowered(&options.limits)?;
         let place = Arc::clone(&self.places)
@@ -123,7 +123,7 @@ impl Inner {
         let subject = Arc::new(self.subject(loaded)?);
         let task = self.task(loaded, options, limits, &subject, place)?;
         self.log.append(subject.launch(&loaded.component, &loaded.permissions, &limits, loaded.cached))?;
-        Ok(self.spawn(loaded, &subject, task))
+        Ok(self.spawn(loaded, &subject, task, stops))
     }
 
     fn subject(&self, loaded: &Loaded) -> Result<Subject, Refusal> {
@@ -222,7 +222,7 @@ impl Inner {
         })
     }
 
-    fn spawn(self: &Arc<Self>, loaded: &Loaded, subject: &Subject, task: Task) -> Run {
+    fn spawn(self: &Arc<Self>, loaded: &Loaded, subject: &Subject, task: Task, stops: u64) -> Run {
         let (sender, report) = oneshot::channel();
         let stopper = task.stopper.clone();
         let active = self.runs.enter(
@@ -234,6 +234,7 @@ impl Inner {
                 stopper: stopper.clone(),
                 started: self.clock.now(),
             },
+            stops,
         );
         self.catch_up(loaded.generation, &subject.run);
         self.runtime.spawn(async move {
