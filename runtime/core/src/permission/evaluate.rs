@@ -139,6 +139,10 @@ pub enum Reason {
         /// Which condition.
         condition: Condition,
     },
+    /// It is granted, and there is no such secret.
+    NoSuchSecret,
+    /// It is granted, and the secret has ended.
+    SecretExpired,
 }
 
 impl Reason {
@@ -159,6 +163,8 @@ impl Reason {
             Self::NotYetValid { .. } => "not-yet-valid",
             Self::Condition { .. } => "condition",
             Self::Exhausted { .. } => "exhausted",
+            Self::NoSuchSecret => "no-such-secret",
+            Self::SecretExpired => "secret-expired",
         }
     }
 }
@@ -193,6 +199,8 @@ impl fmt::Display for Reason {
             Self::Exhausted { grant, condition } => {
                 write!(formatter, "`{condition}` of the grant {grant} is used up")
             }
+            Self::NoSuchSecret => formatter.write_str("it is granted, and the vault has no such secret"),
+            Self::SecretExpired => formatter.write_str("it is granted, and the secret has ended"),
         }
     }
 }

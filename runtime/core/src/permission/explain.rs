@@ -101,7 +101,9 @@ impl Reason {
             | Self::OutsideDeclaration
             | Self::AboveCeiling { .. }
             | Self::NotGranted
-            | Self::ScopeNotCovered => None,
+            | Self::ScopeNotCovered
+            | Self::NoSuchSecret
+            | Self::SecretExpired => None,
         }
     }
 }
@@ -257,6 +259,9 @@ fn change(
         }
         Reason::Exhausted { condition, .. } => {
             format!("a grant of more than `{condition}`: `{}`", grant_command())
+        }
+        Reason::NoSuchSecret | Reason::SecretExpired => {
+            "`kos vault put`, in the environment of the run".to_owned()
         }
     }
 }
