@@ -15,6 +15,7 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use crate::capability::audit::Notes;
+use crate::http::Http;
 use crate::limits::Limiter;
 use crate::network::Network;
 use crate::rate::Rate;
@@ -84,6 +85,7 @@ pub(crate) struct Agent {
     pub(crate) powers: Arc<Powers>,
     pub(crate) notes: Notes,
     pub(crate) network: Network,
+    pub(crate) http: Http,
     pub(crate) quota: Option<Quota>,
     /// How many capability calls were made, whatever became of them.
     pub(crate) calls: u64,

@@ -29,6 +29,7 @@ use crate::compile::{Compiler, Progress};
 use crate::control;
 use crate::engine::{self, Capacity};
 use crate::epoch::Ticker;
+use crate::http::Tls;
 use crate::launch::{LaunchRequest, Run, RunOptions};
 use crate::linked::Linked;
 use crate::load::Loaded;
@@ -200,6 +201,7 @@ pub(crate) struct Inner {
     pub(crate) cache: Cache,
     pub(crate) compiler: Compiler,
     pub(crate) linked: Linked,
+    pub(crate) tls: Arc<Tls>,
     pub(crate) writer: Writer,
     pub(crate) runtime: Arc<Runtime>,
     pub(crate) runs: Arc<Runs>,
@@ -225,6 +227,7 @@ impl Inner {
             writer: Writer::start().map_err(system)?,
             runtime: Arc::new(runtime(options.capacity).map_err(system)?),
             linked: Linked::default(),
+            tls: Arc::new(Tls::of(&options.home)),
             runs: Arc::default(),
             uses: Mutex::default(),
             generation: AtomicU64::new(0),

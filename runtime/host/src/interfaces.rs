@@ -27,6 +27,8 @@ const WASI_NEWEST_PATCH: u32 = 12;
 pub(crate) struct Imports {
     /// Interfaces of the contract.
     pub(crate) interfaces: BTreeSet<Interface>,
+    /// Whether it imports `wasi:http`. Some language runtimes do without using it, so that each request is judged instead.
+    pub(crate) http: bool,
     /// Everything that no host of this version has.
     pub(crate) unknown: Vec<String>,
 }
@@ -40,6 +42,7 @@ impl Imports {
                 Import::Interface(interface) => {
                     imports.interfaces.insert(interface);
                 }
+                Import::Http => imports.http = true,
                 Import::Powerless => {}
                 Import::Unknown => imports.unknown.push(name),
             }
@@ -55,6 +58,7 @@ impl Imports {
 
 enum Import {
     Interface(Interface),
+    Http,
     Powerless,
     Unknown,
 }
@@ -68,23 +72,23 @@ impl Import {
                 None => Self::Unknown,
             };
         }
-        if is_linked_wasi(name) { Self::Powerless } else { Self::Unknown }
+        match wasi(name) {
+            Some(("http", "outgoing-handler" | "types")) => Self::Http,
+            Some((package, _)) if WASI_PACKAGES.contains(&package) => Self::Powerless,
+            Some(_) | None => Self::Unknown,
+        }
     }
 }
 
-/// Whether `name` is `wasi:<package>/<interface>@0.2.<patch>` of a linked package.
-fn is_linked_wasi(name: &str) -> bool {
-    let parts = name.strip_prefix("wasi:").and_then(|rest| rest.split_once('/'));
-    let Some((package, (_, version))) =
-        parts.and_then(|(package, rest)| rest.split_once('@').map(|versioned| (package, versioned)))
-    else {
-        return false;
-    };
+/// Package and interface of `wasi:<package>/<interface>@0.2.<patch>`.
+fn wasi(name: &str) -> Option<(&str, &str)> {
+    let (package, rest) = name.strip_prefix("wasi:")?.split_once('/')?;
+    let (interface, version) = rest.split_once('@')?;
     let is_known_version = version
         .strip_prefix("0.2.")
         .and_then(|patch| patch.parse().ok())
         .is_some_and(|patch: u32| patch <= WASI_NEWEST_PATCH);
-    WASI_PACKAGES.contains(&package) && is_known_version
+    is_known_version.then_some((package, interface))
 }
 
 #[cfg(test)]
@@ -112,13 +116,23 @@ mod tests {
     }
 
     #[test]
+    fn requests_are_linked_for_components_that_import_them_alone() {
+        let imports = |name: &str| Imports::of([name.to_owned()]);
+        assert!(imports("wasi:http/outgoing-handler@0.2.6").http);
+        assert!(imports("wasi:http/types@0.2.0").http);
+        assert!(!imports("wasi:io/streams@0.2.6").http);
+        assert!(imports("wasi:http/types@0.2.0").names().is_empty());
+    }
+
+    #[test]
     fn everything_else_is_unknown() {
         for name in [
             "kos:agent/crypto@0.2.0",
             "kos:agent/crypto",
             "kos:agent/vault-of-others@0.1.0",
             "kos:host/everything@0.1.0",
-            "wasi:http/outgoing-handler@0.2.6",
+            "wasi:http/incoming-handler@0.2.6",
+            "wasi:http/outgoing-handler@0.3.0",
             "wasi:cli/stdout@0.3.0",
             "wasi:cli/stdout@0.2.99",
             "wasi:cli/stdout",

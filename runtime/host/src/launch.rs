@@ -18,6 +18,7 @@ use wasmtime::component::ResourceTable;
 use crate::agent::{Agent, Powers};
 use crate::capability::audit::Notes;
 use crate::host::Inner;
+use crate::http::Http;
 use crate::limits::Limiter;
 use crate::load::Loaded;
 use crate::network::Network;
@@ -173,6 +174,7 @@ impl Inner {
             wasi: context.build(),
             table,
             limiter,
+            http: Http::new(Arc::clone(&powers), Arc::clone(&self.tls)),
             powers,
             notes: Notes::new(limits.note_bytes, limits.notes_per_minute),
             network,

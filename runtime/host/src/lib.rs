@@ -16,6 +16,7 @@ pub mod control;
 mod engine;
 mod epoch;
 mod host;
+mod http;
 mod interfaces;
 mod launch;
 mod limits;

@@ -13,15 +13,20 @@ use wasmtime_wasi::p2::bindings::CommandPre;
 
 use crate::agent::Agent;
 use crate::capability::Interface;
+use crate::http;
+use crate::interfaces::Imports;
 use crate::wasi;
 
 /// Most components that a host keeps linked. More are linked again when they are launched.
 const LINKED: usize = 256;
 
+/// What decides which linker a component has: its interfaces of the contract, and whether it imports HTTP.
+type Wanted = (BTreeSet<Interface>, bool);
+
 /// What is linked already: a linker for each set of interfaces, and a command for each component.
 #[derive(Default)]
 pub(crate) struct Linked {
-    linkers: Mutex<HashMap<BTreeSet<Interface>, Arc<Linker<Agent>>>>,
+    linkers: Mutex<HashMap<Wanted, Arc<Linker<Agent>>>>,
     commands: Mutex<HashMap<Digest, CommandPre<Agent>>>,
 }
 
@@ -38,22 +43,22 @@ impl Linked {
         commands.insert(digest, command.clone());
     }
 
-    pub(crate) fn linker(
-        &self,
-        engine: &Engine,
-        interfaces: &BTreeSet<Interface>,
-    ) -> wasmtime::Result<Arc<Linker<Agent>>> {
+    pub(crate) fn linker(&self, engine: &Engine, imports: &Imports) -> wasmtime::Result<Arc<Linker<Agent>>> {
+        let wanted = (imports.interfaces.clone(), imports.http);
         let mut linkers = self.linkers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(linker) = linkers.get(interfaces) {
+        if let Some(linker) = linkers.get(&wanted) {
             return Ok(Arc::clone(linker));
         }
         let mut linker = Linker::new(engine);
         wasi::add_to_linker(&mut linker)?;
-        for interface in interfaces {
+        if imports.http {
+            http::add_to_linker(&mut linker)?;
+        }
+        for interface in &imports.interfaces {
             interface.add_to(&mut linker)?;
         }
         let linker = Arc::new(linker);
-        linkers.insert(interfaces.clone(), Arc::clone(&linker));
+        linkers.insert(wanted, Arc::clone(&linker));
         Ok(linker)
     }
 }

@@ -5,7 +5,6 @@
 //!
 //! Keeps I1 (the bytes that were verified are the bytes that are compiled) and I2 (what is not granted is not linked).
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -23,7 +22,6 @@ use wasmtime_wasi::p2::bindings::CommandPre;
 
 use crate::agent::{Agent, Description};
 use crate::cache::{CacheError, Cached};
-use crate::capability::Interface;
 use crate::host::Inner;
 use crate::interfaces::Imports;
 use crate::record;
@@ -119,7 +117,7 @@ impl Inner {
         let imports = check_imports(&component, &effective, shown, now)?;
         let description = self.identify(&component, &effective, now)?;
         let key = KeyHandle::new(Arc::clone(&self.custodian), KeyName::of_agent(&component.agent()))?;
-        let (cached, command) = self.command(&component, &imports.interfaces)?;
+        let (cached, command) = self.command(&component, &imports)?;
         Ok(Loaded {
             shown: shown.into(),
             uses: self.uses(&component),
@@ -171,18 +169,18 @@ impl Inner {
         Ok(Description::of(&record, component))
     }
 
-    /// The component linked with exactly these interfaces, from memory, from the cache, or compiled now.
+    /// The component linked with exactly what it imports, from memory, from the cache, or compiled now.
     fn command(
         &self,
         component: &VerifiedComponent,
-        interfaces: &BTreeSet<Interface>,
+        imports: &Imports,
     ) -> Result<(Cached, CommandPre<Agent>), Refusal> {
         let digest = component.digest();
         if let Some(command) = self.linked.command(&digest) {
             return Ok((Cached::Loaded, command));
         }
         let (cached, compiled) = self.artifact(component)?;
-        let linker = self.linked.linker(&self.engine, interfaces).map_err(link_refusal)?;
+        let linker = self.linked.linker(&self.engine, imports).map_err(link_refusal)?;
         let instance = linker.instantiate_pre(&compiled).map_err(link_refusal)?;
         let command = CommandPre::new(instance).map_err(|_| Refusal::NoMain)?;
         self.linked.keep(digest, &command);

@@ -110,7 +110,7 @@ fn reaches(host: &NetworkHost, address: SocketAddr) -> bool {
 }
 
 /// Whether the address is one of the internet at large, which a name may resolve to without an operator having written it out.
-fn is_public(address: IpAddr) -> bool {
+pub(crate) fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => {
             let [first, second, third, _] = address.octets();

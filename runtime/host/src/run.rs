@@ -164,7 +164,7 @@ async fn execute(
 fn usage(store: &Store<Agent>, limits: &Limits, output: &Output, duration: Duration) -> Usage {
     let agent = store.data();
     Usage {
-        fuel: limits.cpu.saturating_sub(store.get_fuel().unwrap_or(0)),
+        fuel: limits.cpu.saturating_sub(store.get_fuel().unwrap_or(0).saturating_sub(agent.http.owed())),
         memory: agent.limiter.peak_memory() as u64,
         duration: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
         calls: agent.calls,

@@ -12,7 +12,7 @@ use crate::outcome::Ended;
 pub(super) type Answer<T> = wasmtime::Result<(Result<T, Error>,)>;
 
 /// A call from a guest.
-pub(super) type Call<'a> = StoreContextMut<'a, Agent>;
+pub(crate) type Call<'a> = StoreContextMut<'a, Agent>;
 
 /// Longest name of a use of a key. The contract says so.
 const CONTEXT_BYTES: usize = 64;
@@ -22,7 +22,7 @@ const KEY_FUEL: u64 = 10_000;
 
 /// Counts the call, charges its bytes to the agent's CPU budget at one unit each, and ends the agent that sends more than one call
 /// may carry or that has no fuel left for it.
-pub(super) fn enter(call: &mut Call<'_>, lengths: &[usize]) -> wasmtime::Result<()> {
+pub(crate) fn enter(call: &mut Call<'_>, lengths: &[usize]) -> wasmtime::Result<()> {
     let agent = call.data_mut();
     agent.calls = agent.calls.saturating_add(1);
     let carried = lengths.iter().fold(0_usize, |sum, length| sum.saturating_add(*length));
@@ -39,7 +39,7 @@ pub(super) fn enter_with_key(call: &mut Call<'_>, lengths: &[usize]) -> wasmtime
 }
 
 /// What the host computes for the agent is the agent's computing (I7).
-fn burn(call: &mut Call<'_>, fuel: u64) -> wasmtime::Result<()> {
+pub(crate) fn burn(call: &mut Call<'_>, fuel: u64) -> wasmtime::Result<()> {
     let left = call.get_fuel()?;
     call.set_fuel(left.saturating_sub(fuel))?;
     if left < fuel { Err(Trap::OutOfFuel.into()) } else { Ok(()) }

@@ -6,7 +6,7 @@
 //! In scope: the wiring between contract, gate and core. Out of scope: the rules (`kos_core::permission`).
 
 pub(crate) mod audit;
-mod call;
+pub(crate) mod call;
 pub(crate) mod crypto;
 pub(crate) mod identity;
 mod vault;
