@@ -28,6 +28,7 @@
 //!   own (`payload`, `handles`, …), which the log keeps.
 //!
 //! One module for each word of the contract in `wit/`: [`identity`], [`crypto`], [`audit`], and [`Error`] for all of them;
+//! `http`, with the feature of that name, is for requests;
 //! [`handler`] is for an agent that answers messages instead of running once.
 //!
 //! On any other target the crate compiles, for documentation and for tests of an agent's own logic, but a call into it
@@ -37,6 +38,8 @@ pub mod audit;
 pub mod crypto;
 mod error;
 pub mod handler;
+#[cfg(feature = "http")]
+pub mod http;
 pub mod identity;
 
 pub use error::Error;
