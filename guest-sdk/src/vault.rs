@@ -95,8 +95,8 @@ pub fn list(pattern: &str) -> Result<Vec<Metadata>, Error> {
 /// Needs `vault.put` in the scope of the name.
 ///
 /// # Errors
-/// [`Error::Denied`]; [`Error::Invalid`] for a malformed name or a value that is not of its type; [`Error::Limited`];
-/// [`Error::Unavailable`].
+/// [`Error::Denied`]; [`Error::Invalid`] for a malformed name, a value that is not of its type, or one that has ended;
+/// [`Error::Limited`]; [`Error::Unavailable`].
 pub fn put(name: &str, value: &[u8], expires: Option<SystemTime>) -> Result<(), Error> {
     let expires = expires.map(millis).transpose()?;
     Ok(raw::put(name, value, expires)?)
