@@ -6,6 +6,7 @@
 //! A secret that is not there, or has ended, is denied like one that is not granted; the log has the difference.
 
 use kos_core::audited_vault::{AuditedVault, AuditedVaultError};
+use kos_core::capability::Capability;
 use kos_core::clock::Timestamp;
 use kos_core::custody::{CustodyError, Secret};
 use kos_core::log::Event;
@@ -86,6 +87,12 @@ fn told<C: CapabilityMarker>(grant: Grant<'_, C>, powers: &Powers, error: &Audit
     match error {
         AuditedVaultError::Custody(CustodyError::Vault(VaultError::NoSuchSecret { .. })) => {
             powers.gate.withdraw(grant, Reason::NoSuchSecret).into()
+        }
+        // What is stored has ended, or is to end, before it is there.
+        AuditedVaultError::Custody(CustodyError::Vault(VaultError::Expired { .. }))
+            if grant.capability() == Capability::VaultPut =>
+        {
+            Error::Invalid("expires".into())
         }
         AuditedVaultError::Custody(CustodyError::Vault(VaultError::Expired { .. })) => {
             powers.gate.withdraw(grant, Reason::SecretExpired).into()
