@@ -154,6 +154,12 @@ impl Host {
         self.inner.reload();
     }
 
+    /// What locks this host from another thread.
+    #[must_use]
+    pub fn locker(&self) -> control::Locker {
+        control::Locker::of(&self.inner)
+    }
+
     /// Ends every run.
     pub fn stop_all(&self) {
         self.inner.runs.stop_all();
