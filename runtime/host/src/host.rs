@@ -160,6 +160,12 @@ impl Host {
         self.inner.reload();
     }
 
+    /// What locks this host from another thread.
+    #[must_use]
+    pub fn locker(&self) -> control::Locker {
+        control::Locker::of(&self.inner)
+    }
+
     /// Ends every run.
     pub fn stop_all(&self) {
         let _runs = self.inner.runs.stop_all();
