@@ -13,6 +13,7 @@ mod author;
 mod cli;
 mod contract;
 mod crypto;
+mod http;
 mod hygiene;
 mod identity;
 mod launch;

@@ -91,8 +91,10 @@ impl ResponseBody {
         Self { inner, toll, mask, silence, timer, trailers: None, is_over: false, _place: place }
     }
 
+    /// Ends the body, and what was held back with it.
     fn end(&mut self, error: Error) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         self.is_over = true;
+        self.mask = None;
         Poll::Ready(Some(Err(error)))
     }
 
@@ -147,7 +149,6 @@ impl Body for ResponseBody {
                     let (silence, now) = (self.silence, Instant::now());
                     self.timer.as_mut().reset(now + silence);
                     if let Err(error) = self.toll.pass(&frame) {
-                        self.mask = self.mask.as_ref().map(Mask::anew);
                         return self.end(error);
                     }
                     self.is_over = frame.is_trailers();

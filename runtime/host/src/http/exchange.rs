@@ -101,7 +101,7 @@ async fn converse(
 ) -> Result<(Response<Incoming>, Worker), Error> {
     let config = tls.config().await.map_err(|error| {
         tracing::error!(%error, "no server can be believed, so no request is made");
-        Error::ConfigurationError
+        Error::InternalError(None)
     })?;
     let stream = timeout(times.connect, connect(audience, config)).await;
     let stream = TokioIo::new(stream.map_err(|_| Error::ConnectionTimeout)??);

@@ -97,6 +97,9 @@ fn percent(secret: &[u8], kept: Option<&[u8]>, case: Case) -> Vec<u8> {
     text
 }
 
+/// The longest escape, so that no text is moved while it grows and left behind.
+const ESCAPE_MAX: usize = 6;
+
 type Escapes = &'static [(u8, &'static str)];
 
 /// JSON without and with the escape that it leaves free; HTML as most libraries and as Go's write it.
@@ -108,7 +111,7 @@ const ESCAPES: [Escapes; 4] = [
 ];
 
 fn escaped(secret: &[u8], escapes: Escapes) -> Vec<u8> {
-    let mut text = Vec::with_capacity(secret.len() * 2);
+    let mut text = Vec::with_capacity(secret.len() * ESCAPE_MAX);
     for byte in secret {
         match escapes.iter().find(|(escaped, _)| escaped == byte) {
             Some((_, escape)) => text.extend(escape.as_bytes()),

@@ -26,7 +26,7 @@ use std::sync::Arc;
 use ::http::header::{HeaderName, TE, TRAILER};
 use ::http::uri::Scheme;
 use tokio::sync::Semaphore;
-use wasmtime::component::{Linker, Resource};
+use wasmtime::component::{Linker, Resource, ResourceTable};
 use wasmtime_wasi_http::p2::bindings::http::outgoing_handler::Host as _;
 use wasmtime_wasi_http::p2::bindings::http::types::{self, ErrorCode};
 use wasmtime_wasi_http::p2::types::{HostFutureIncomingResponse, HostOutgoingRequest};
@@ -73,6 +73,11 @@ impl Http {
         Self { context, hooks: Hooks { powers, tls, budget, places: Arc::new(Semaphore::new(REQUESTS)) } }
     }
 
+    /// What wasmtime-wasi-http works on.
+    pub(crate) fn view<'a>(&'a mut self, table: &'a mut ResourceTable) -> WasiHttpCtxView<'a> {
+        WasiHttpCtxView { ctx: &mut self.context, table, hooks: &mut self.hooks }
+    }
+
     /// Fuel for bytes that were relayed and are not charged yet.
     pub(crate) fn owed(&self) -> u64 {
         self.hooks.budget.owed()
@@ -81,7 +86,7 @@ impl Http {
 
 impl WasiHttpView for Agent {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
-        WasiHttpCtxView { ctx: &mut self.http.context, table: &mut self.table, hooks: &mut self.http.hooks }
+        self.http.view(&mut self.table)
     }
 }
 

@@ -97,7 +97,7 @@ async fn send(
     audience: &Audience,
 ) -> Result<Secret, Error> {
     if !powers.admits_access() {
-        return Err(Error::HttpRequestDenied);
+        return Err(Error::ConnectionLimitReached);
     }
     let (vault, by) = (powers.vault.clone(), powers.subject.access());
     let (id, audience) = (id.clone(), audience.to_string());

@@ -5,6 +5,7 @@
 mod capabilities;
 mod control;
 mod guests;
+mod http;
 mod launch;
 mod limits;
 mod network;
