@@ -28,7 +28,7 @@ use crate::durable;
 use crate::envelope::Envelope;
 use crate::home::Home;
 use crate::id::{Did, Name};
-use crate::vault::{Noted, VaultAnswer, VaultRequest};
+use crate::vault::{Change, Noted, Opening, Vault, VaultAnswer, VaultRequest};
 
 /// A key file has about 800 bytes.
 const FILE_MAX: u64 = 8 * 1024;
@@ -181,9 +181,23 @@ impl Keyring {
         not_before: Timestamp,
         request: &VaultRequest,
     ) -> Result<VaultAnswer, CustodyError> {
+        let imported = self.imported(request)?;
         let now = self.clock.now().max(not_before);
-        let asked = Asked { home: &self.home, root: &self.root, environment, noted, now };
+        let asked = Asked { home: &self.home, root: &self.root, environment, noted, now, imported };
         self.vaults.answer(&asked, request)
+    }
+
+    /// The vault that an import takes over.
+    fn imported(&mut self, request: &VaultRequest) -> Result<Option<Vault>, CustodyError> {
+        let VaultRequest::Prepare { change: Change::Import { document, opening } } = request else {
+            return Ok(None);
+        };
+        match opening {
+            Opening::Passphrase { passphrase } => {
+                Vault::imported_by_passphrase(document, passphrase).map(Some)
+            }
+            Opening::Key { key } => Vault::imported_by_key(document, &self.pair(key)?.agreement).map(Some),
+        }
     }
 
     /// Removes every slot; the keyring is to be dropped then.
