@@ -5,6 +5,8 @@
 //! waits for another process, as that process' log may need this custodian (I6).
 
 mod files;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 
