@@ -120,7 +120,10 @@ fn answer_to(keyring: &mut Keyring, request: Request) -> Result<Answer, CustodyE
             keyring.rotate(&key).map(|(public, statement)| Answer::Rotated { public, statement })
         }
         Request::Remove { key } => keyring.remove(&key).map(|()| Answer::Done),
-        Request::Vault { .. } | Request::Lock | Request::Unlock { .. } => Err(CustodyError::Answer),
+        Request::Vault { environment, noted, not_before, request } => {
+            keyring.vault(&environment, noted, not_before, &request).map(|answer| Answer::Vault { answer })
+        }
+        Request::Lock | Request::Unlock { .. } => Err(CustodyError::Answer),
         Request::Destroy => keyring.destroy().map(|()| Answer::Done),
     }
 }
