@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 
 use super::error::CustodyError;
 use super::key_name::{KeyName, KeyRole};
+use super::lock::HostKeys;
 use super::request::{AGREEMENT_KEY_TYPE, MacPurpose, PublicKeys, Secret, Signature};
 use super::root::RootKey;
 use super::wrap::{self, Salt, Wrapped};
@@ -171,9 +172,15 @@ impl Keyring {
         Ok(())
     }
 
-    /// Removes every slot; the keyring is to be dropped then.
-    pub(super) fn destroy(&self) -> Result<(), CustodyError> {
-        super::slot::destroy(&self.home)
+    /// What is left of it once it is locked. Everything else is erased; a host's key that cannot be read now is not there.
+    pub(super) fn into_host_keys(mut self) -> HostKeys {
+        let entries = fs::read_dir(self.home.keys()).into_iter().flatten().flatten();
+        for key in entries.filter_map(|entry| key_of_file(&entry.path())) {
+            if key.role == KeyRole::Host {
+                drop(self.pair(&key));
+            }
+        }
+        HostKeys::of(self.loaded.drain().map(|(key, loaded)| (key, loaded.pair)))
     }
 
     fn path(&self, key: &KeyName) -> PathBuf {
@@ -291,7 +298,7 @@ impl KeyPair {
         &self.signing
     }
 
-    fn sign(&self, message: &[u8]) -> Signature {
+    pub(super) fn sign(&self, message: &[u8]) -> Signature {
         Signature(signed(&self.signing, message))
     }
 }
