@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::error::CustodyError;
 use super::keyring::Keyring;
 use super::lock::{self, HostKeys, LockCause, LockState, Watch};
+use super::locked;
 use super::request::{Answer, Custodian, Request};
 use super::root::RootKey;
 use super::slot::{self, Unlock};
@@ -177,6 +178,7 @@ impl Serving {
         match std::mem::replace(&mut self.held, Held::HostKeys(HostKeys::default())) {
             Held::All(keyring) => {
                 self.held = Held::HostKeys(keyring.into_host_keys());
+                locked::erase_stack();
                 self.state.tell(cause);
             }
             locked @ Held::HostKeys(_) => self.held = locked,
