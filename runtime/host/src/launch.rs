@@ -4,7 +4,7 @@
 //!
 //! Keeps I5: the launch entry is durable before the agent's first instruction; if it cannot be written, nothing runs.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use kos_core::custody::KeyName;
 use kos_core::log::Log;
@@ -23,6 +23,7 @@ use crate::load::Loaded;
 use crate::network::Network;
 use crate::outcome::Outcome;
 use crate::output::Sink;
+use crate::rate::Rate;
 use crate::record::Subject;
 use crate::refusal::Refusal;
 use crate::run::{ExitReport, Stopper, Task, Usage, size};
@@ -199,6 +200,8 @@ impl Inner {
             denials,
             key: Arc::clone(&loaded.key),
             log: Arc::clone(&self.log),
+            vault: self.vault.clone(),
+            accesses: Mutex::new(Rate::per_minute(limits.accesses_per_minute)),
             subject: Arc::clone(subject),
             payload: size(limits.payload),
         }
