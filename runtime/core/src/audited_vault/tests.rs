@@ -1,6 +1,6 @@
 //! The vault and its log together, without processes and kills.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a failed unwrap is a failed test")]
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod faults;
 mod together;

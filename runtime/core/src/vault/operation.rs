@@ -158,7 +158,7 @@ fn derive(secret: &[u8], context: &str, length: usize) -> Option<Zeroizing<Vec<u
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, clippy::panic, reason = "a failed unwrap is a failed test")]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
     use super::*;
     use crate::id::Did;

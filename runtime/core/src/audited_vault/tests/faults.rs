@@ -24,13 +24,8 @@ enum Survives {
     EveryOther,
 }
 
-const FAULTS: [Fault; 5] = [
-    Fault::Refused(IO_ERROR),
-    Fault::Refused(NO_SPACE),
-    Fault::Lied(IO_ERROR),
-    Fault::RefusedThenKilled(IO_ERROR),
-    Fault::Killed,
-];
+const FAULTS: [Fault; 4] =
+    [Fault::Refused(IO_ERROR), Fault::Lied(IO_ERROR), Fault::RefusedThenKilled(IO_ERROR), Fault::Killed];
 const AFTER: [Then; 5] = [
     Then::Reopened,
     Then::Restarted,
