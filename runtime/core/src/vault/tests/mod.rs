@@ -1,6 +1,6 @@
 //! A vault's states without files and log.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a failed unwrap is a failed test")]
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod changes;
 mod hostile;
