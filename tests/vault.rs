@@ -371,6 +371,19 @@ fn accesses_beyond_the_agents_rate_are_limited_and_not_logged() {
 }
 
 #[test]
+fn a_flood_of_accesses_leaves_a_small_log() {
+    let world = World::trusting("trusted");
+    let rogue = world.granted("rogue");
+    for (attack, end) in [("flood", "limited"), ("flood-missing", "limited"), ("flood-denied", "denied")] {
+        let ended = world.run(&rogue, &[&format!("vault-{attack}")]).succeeded();
+        assert_eq!(ended.stdout, format!("vault-{attack}: {end}\n"));
+    }
+    // A hundred for each of two, as its grant says, though they began in different minutes.
+    assert!((101..=400).contains(&accesses(&world).len()), "{} accesses", accesses(&world).len());
+    assert_eq!(world.denials().len(), 2);
+}
+
+#[test]
 fn an_agent_without_a_grant_for_the_vault_is_not_started() {
     let world = World::trusting("trusted");
     let keeper = world.granted_with("keeper", &permissions("\"identity.self\" = {}"));
