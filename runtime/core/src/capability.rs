@@ -126,11 +126,9 @@ impl Capability {
             Self::CryptoVerify => Some("signer"),
             Self::CryptoSeal => Some("recipient"),
             Self::AuditNote => Some("topic"),
-            Self::VaultList
-            | Self::VaultPut
-            | Self::VaultDelete
-            | Self::VaultUse
-            | Self::VaultReveal => Some("secret"),
+            Self::VaultList | Self::VaultPut | Self::VaultDelete | Self::VaultUse | Self::VaultReveal => {
+                Some("secret")
+            }
             Self::VaultSend => Some("audience and secret"),
             Self::HttpRequest => Some("address and method"),
             Self::IdentitySelf | Self::IdentityGrants | Self::CryptoOpen => None,
@@ -142,6 +140,28 @@ impl Capability {
     #[must_use]
     pub const fn has_scope(self) -> bool {
         self.describes_scope().is_some()
+    }
+
+    /// Whether it is done with keys or secrets that a locked custodian does not hold.
+    #[must_use]
+    pub const fn needs_keys(self) -> bool {
+        match self {
+            Self::CryptoSign
+            | Self::CryptoOpen
+            | Self::VaultList
+            | Self::VaultPut
+            | Self::VaultDelete
+            | Self::VaultUse
+            | Self::VaultReveal
+            | Self::VaultSend => true,
+            Self::IdentitySelf
+            | Self::IdentityGrants
+            | Self::CryptoHash
+            | Self::CryptoVerify
+            | Self::CryptoSeal
+            | Self::AuditNote
+            | Self::HttpRequest => false,
+        }
     }
 
     fn listing() -> String {
@@ -183,8 +203,7 @@ mod tests {
 
     #[test]
     fn a_name_that_is_not_in_the_list_is_refused_with_the_list() {
-        for text in ["", "crypto", "crypto.", "crypto.*", "Crypto.hash", "crypto.hash ", "vault.steal", "*"]
-        {
+        for text in ["", "crypto", "crypto.", "crypto.*", "Crypto.hash", "crypto.hash ", "vault.steal", "*"] {
             let error = text.parse::<Capability>().unwrap_err();
             assert!(error.to_string().contains("audit.note"), "{error}");
         }

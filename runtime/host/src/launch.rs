@@ -114,6 +114,7 @@ impl Inner {
     /// Begins a run.
     pub(crate) fn start(self: &Arc<Self>, loaded: &Loaded, options: RunOptions) -> Result<Run, Refusal> {
         let now = self.clock.now();
+        self.check_unlocked()?;
         loaded.effective.check_launch(now)?;
         let limits = loaded.effective.limits(now).lowered(&options.limits)?;
         let place = Arc::clone(&self.places)
@@ -187,6 +188,7 @@ impl Inner {
         let denials = Arc::new(DenialLedger::new());
         let recorder = recorder(&self.log, subject, &denials);
         let mut gate = Gate::new(loaded.effective.clone(), Arc::clone(&self.clock), recorder)
+            .locked_by(self.custodian.lock_state())
             .sharing(Arc::clone(&loaded.uses));
         if let Some(environment) = &self.environment {
             gate = gate.in_environment(environment.clone());

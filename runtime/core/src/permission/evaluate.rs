@@ -26,6 +26,8 @@ pub struct Facts<'a> {
     pub environment: Option<&'a Name>,
     /// What has been used up.
     pub usage: &'a Usage,
+    /// Whether the host's keys are locked.
+    pub is_locked: bool,
 }
 
 /// How often each counted rule has been used; a rule that is not here has not been used.
@@ -139,6 +141,8 @@ pub enum Reason {
         /// Which condition.
         condition: Condition,
     },
+    /// It is allowed, and the keys that it needs are locked.
+    Locked,
 }
 
 impl Reason {
@@ -159,6 +163,7 @@ impl Reason {
             Self::NotYetValid { .. } => "not-yet-valid",
             Self::Condition { .. } => "condition",
             Self::Exhausted { .. } => "exhausted",
+            Self::Locked => "locked",
         }
     }
 }
@@ -193,6 +198,7 @@ impl fmt::Display for Reason {
             Self::Exhausted { grant, condition } => {
                 write!(formatter, "`{condition}` of the grant {grant} is used up")
             }
+            Self::Locked => formatter.write_str("the keys are locked"),
         }
     }
 }
@@ -204,6 +210,7 @@ pub fn evaluate(effective: &Effective, capability: Capability, scope: &str, fact
         budget.check(facts.usage.of(allowance.grant, capability))
     });
     match judged {
+        Ok(_) if facts.is_locked && capability.needs_keys() => Decision::Denied(Reason::Locked),
         Ok(allowance) => Decision::Allowed { grant: allowance.grant },
         Err(reason) => Decision::Denied(reason),
     }

@@ -101,7 +101,8 @@ impl Reason {
             | Self::OutsideDeclaration
             | Self::AboveCeiling { .. }
             | Self::NotGranted
-            | Self::ScopeNotCovered => None,
+            | Self::ScopeNotCovered
+            | Self::Locked => None,
         }
     }
 }
@@ -258,6 +259,7 @@ fn change(
         Reason::Exhausted { condition, .. } => {
             format!("a grant of more than `{condition}`: `{}`", grant_command())
         }
+        Reason::Locked => "`kos vault unlock`".to_owned(),
     }
 }
 

@@ -39,7 +39,7 @@ pub(super) struct World {
     pub(super) log: Arc<Log>,
     pub(super) clock: Arc<ManualClock>,
     pub(super) store: TrustStore,
-    custodian: Arc<dyn Custodian>,
+    pub(super) custodian: Arc<dyn Custodian>,
     operator: SecretKey,
     author: SecretKey,
     folder: tempfile::TempDir,
