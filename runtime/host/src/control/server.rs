@@ -119,7 +119,7 @@ fn answer(inner: &Inner, request: Request) -> Answer {
             locked: inner.is_locked(),
         },
         Request::Stop { run } => stop(inner, |id, active| *id == run || active.name == run),
-        Request::StopAll {} => stop(inner, |_, _| true),
+        Request::StopAll {} => Answer::Done { runs: inner.runs.stop_all() },
         Request::Reload {} => {
             inner.reload();
             Answer::Done { runs: inner.runs.table().len() }
