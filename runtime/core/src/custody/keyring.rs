@@ -176,17 +176,6 @@ impl Keyring {
         Ok(())
     }
 
-    /// What is left of it once it is locked. Everything else is erased; a host's key that cannot be read now is not there.
-    pub(super) fn into_host_keys(mut self) -> HostKeys {
-        let entries = fs::read_dir(self.home.keys()).into_iter().flatten().flatten();
-        for key in entries.filter_map(|entry| key_of_file(&entry.path())) {
-            if key.role == KeyRole::Host {
-                drop(self.pair(&key));
-            }
-        }
-        HostKeys::of(self.loaded.drain().map(|(key, loaded)| (key, loaded.pair)))
-    }
-
     pub(super) fn vault(
         &mut self,
         environment: &Name,
@@ -209,8 +198,19 @@ impl Keyring {
             Opening::Passphrase { passphrase } => {
                 Vault::imported_by_passphrase(document, passphrase).map(Some)
             }
-            Opening::Key { key } => Vault::imported_by_key(document, &self.pair(key)?.agreement).map(Some),
+            Opening::Key { key } => Vault::imported_by_key(document, &self.pair(key)?.agreement()).map(Some),
         }
+    }
+
+    /// What is left of it once it is locked. Everything else is erased; a host's key that cannot be read now is not there.
+    pub(super) fn into_host_keys(mut self) -> HostKeys {
+        let entries = fs::read_dir(self.home.keys()).into_iter().flatten().flatten();
+        for key in entries.filter_map(|entry| key_of_file(&entry.path())) {
+            if key.role == KeyRole::Host {
+                drop(self.pair(&key));
+            }
+        }
+        HostKeys::of(self.loaded.drain().map(|(key, loaded)| (key, loaded.pair)))
     }
 
     fn path(&self, key: &KeyName) -> PathBuf {
