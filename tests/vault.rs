@@ -342,6 +342,44 @@ fn what_a_grant_denies_is_neither_used_nor_listed() {
 }
 
 #[test]
+fn each_environment_has_its_own_secrets_and_grants_can_ask_for_one() {
+    let world = World::trusting("trusted");
+    let probe = world.signed("probe-vault");
+    let rules = r#"
+"vault.put" = { scope = ["api_key/*"] }
+"vault.reveal" = { scope = ["api_key/*"] }
+"vault.delete" = { scope = ["api_key/*"], conditions = ["environment=staging"] }
+"#;
+    world.grant(&probe, &permissions(rules));
+    let ask = |environment: &str, call: &[&str]| {
+        let mut command = world.kos_run_command();
+        command.args(["--env", environment]).arg(&probe).arg("--").args(call);
+        Ended::of(&mut command).succeeded().stdout.trim_end().to_owned()
+    };
+    for environment in ["staging", "production"] {
+        assert_eq!(ask(environment, &["put", "api_key/a", environment]), "stored");
+    }
+    assert_eq!(ask("staging", &["reveal", "api_key/a"]), hex::encode("staging"));
+    assert_eq!(ask("production", &["reveal", "api_key/a"]), hex::encode("production"));
+    assert_eq!(world.run(&probe, &["reveal", "api_key/a"]).succeeded().stdout, "denied\n");
+    assert_eq!(ask("production", &["delete", "api_key/a"]), "denied");
+    assert_eq!(ask("staging", &["delete", "api_key/a"]), "removed");
+    assert_eq!(ask("staging", &["reveal", "api_key/a"]), "denied");
+    assert_eq!(ask("production", &["reveal", "api_key/a"]), hex::encode("production"));
+    let mut reasons: Vec<String> = world.denials().into_iter().map(|(_, reason)| reason).collect();
+    reasons.sort();
+    assert_eq!(reasons, ["condition", "no-such-secret", "no-such-secret"]);
+    assert_eq!(accesses_in(&world, "production"), ["put", "reveal", "reveal"]);
+}
+
+/// The operations on the vault of one environment, oldest first.
+fn accesses_in(world: &World, environment: &str) -> Vec<String> {
+    let entries = world.entries_of("vault_access");
+    let within = entries.iter().filter(|entry| entry["details"]["environment"] == environment);
+    within.filter_map(|entry| entry["details"]["operation"].as_str().map(str::to_owned)).collect()
+}
+
+#[test]
 fn accesses_beyond_the_agents_rate_are_limited_and_not_logged() {
     let (world, _) = keeping();
     let probe = world.signed("probe-vault");
@@ -368,6 +406,19 @@ fn accesses_beyond_the_agents_rate_are_limited_and_not_logged() {
         "x",
     ]);
     assert_eq!(Ended::of(&mut command).succeeded().stdout, "limited 1, ok 1\n");
+}
+
+#[test]
+fn a_flood_of_accesses_leaves_a_small_log() {
+    let world = World::trusting("trusted");
+    let rogue = world.granted("rogue");
+    for (attack, end) in [("flood", "limited"), ("flood-missing", "limited"), ("flood-denied", "denied")] {
+        let ended = world.run(&rogue, &[&format!("vault-{attack}")]).succeeded();
+        assert_eq!(ended.stdout, format!("vault-{attack}: {end}\n"));
+    }
+    // A hundred for each of two, as its grant says, though they began in different minutes.
+    assert!((101..=400).contains(&accesses(&world).len()), "{} accesses", accesses(&world).len());
+    assert_eq!(world.denials().len(), 2);
 }
 
 #[test]

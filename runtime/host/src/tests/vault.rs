@@ -1,7 +1,9 @@
 //! The vault's functions within one process: environments, malformed names, changes of several agents.
 
+use kos_core::custody::Request;
+
 use super::guests::{self, IS_ERROR, PUT, REVEAL, expects_error, repeat};
-use super::world::{Agent, World, quiet};
+use super::world::{Agent, World, eventually, quiet};
 use crate::{Host, LaunchRequest, Outcome};
 
 /// Everything that an agent of these tests may declare and be granted.
@@ -86,4 +88,21 @@ fn the_changes_of_agents_that_run_at_once_are_all_kept() {
     let generations: Vec<u64> =
         accesses.iter().map(|entry| entry["details"]["vault"]["generation"].as_u64().unwrap()).collect();
     assert_eq!(generations, (generations[0]..generations[0] + 15).collect::<Vec<_>>());
+}
+
+#[test]
+fn an_agent_that_runs_when_the_keys_are_locked_finds_its_secrets_unavailable() {
+    let world = World::new();
+    // It asks again for as long as it hears anything else.
+    let code = guests::vault(&format!(
+        "{PUT} (loop $again {REVEAL} (br_if $again {})) (i32.const 0)",
+        expects_error(3)
+    ));
+    let agent = Agent::of(&code).declaring(ALL);
+    world.grant(agent, &format!("[capabilities]\n{ALL}"));
+    let run = world.launch(agent, quiet()).unwrap();
+    eventually("it reveals a secret", || world.entries_of("vault_access").len() > 1);
+    world.custodian.ask(Request::Lock).unwrap();
+    assert_eq!(run.wait().outcome, Outcome::Ok);
+    assert_eq!(world.entries_of("permission_denied")[0]["details"]["reason"], "locked");
 }
