@@ -22,3 +22,4 @@ mod operator;
 mod permission;
 mod resource;
 mod stop;
+mod vault;

@@ -1,5 +1,6 @@
 //! Files and the network are there as far as they are granted, and not before (I2, I7).
 
+use std::io::Read as _;
 use std::net::TcpListener;
 use std::path::PathBuf;
 
@@ -90,7 +91,12 @@ fn a_restricted_network_reaches_the_listed_address_and_no_other() {
     assert_eq!(agent.ask(&format!("connect {}", listed.1)), "Ok(())");
     assert_eq!(agent.ask(&format!("connect {}", other.1)), "Err(PermissionDenied)");
     assert_eq!(agent.ask(&format!("connect localhost:{}", listed.1.port())).get(..3), Some("Err"));
+    assert_eq!(agent.ask("say before"), "Ok(())");
     world.kos(&["grants", "revoke", &grant]).succeeded();
+    assert_eq!(agent.ask("say after").get(..3), Some("Err"), "what was connected before the grant ended");
     assert_eq!(agent.ask(&format!("connect {}", listed.1)), "Err(PermissionDenied)");
     agent.end().succeeded();
+    let mut heard = String::new();
+    listed.0.accept().unwrap().0.read_to_string(&mut heard).unwrap();
+    assert_eq!(heard, "before");
 }

@@ -27,7 +27,7 @@
 //! - Dates, sizes and texts are bounded by the host. A call far beyond its bounds ends the agent with an outcome of its
 //!   own (`payload`, `handles`, …), which the log keeps.
 //!
-//! One module for each word of the contract in `wit/`: [`identity`], [`crypto`], [`audit`], and [`Error`] for all of them;
+//! One module for each word of the contract in `wit/`: [`identity`], [`crypto`], [`vault`], [`audit`], and [`Error`] for all of them;
 //! [`handler`] is for an agent that answers messages instead of running once.
 //!
 //! On any other target the crate compiles, for documentation and for tests of an agent's own logic, but a call into it
@@ -38,6 +38,7 @@ pub mod crypto;
 mod error;
 pub mod handler;
 pub mod identity;
+pub mod vault;
 
 pub use error::Error;
 

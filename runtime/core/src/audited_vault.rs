@@ -122,13 +122,12 @@ impl AuditedVault {
     /// Changes the vault.
     ///
     /// # Errors
-    /// [`AuditedVaultError`]; the vault is then as it was.
+    /// [`AuditedVaultError`]; the vault is then as it was, but where the log noted the change before the file system
+    /// failed: the change is then in force at the next access.
     pub fn change(&self, by: Event, change: Change) -> Result<(), AuditedVaultError> {
         let event = self.completed(by, change.as_str(), change.secret());
         let _alone = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let VaultAnswer::Prepared { noted } = self.ask_patiently(&VaultRequest::Prepare { change })? else {
-            return Err(CustodyError::Answer.into());
-        };
+        let noted = self.prepare(&VaultRequest::Prepare { change })?;
         if let Err(error) = self.log.append(event.with(VAULT, self.described(&noted))) {
             // What is left beside the vault is cleared by whoever changes it next; that the log failed counts more.
             let _ = self.ask(VaultRequest::Drop, None);
@@ -149,6 +148,22 @@ impl AuditedVault {
         }
     }
 
+    /// Writes the state that a change makes of the one that the log knows of, and holds the vault's lock.
+    fn prepare(&self, request: &VaultRequest) -> Result<Noted, AuditedVaultError> {
+        loop {
+            let before = self.log.newest_noted_vault(&self.environment)?;
+            let (answer, of) = self.ask_patiently(request, before)?;
+            let VaultAnswer::Prepared { noted } = answer else {
+                return Err(CustodyError::Answer.into());
+            };
+            // Only the holder of the lock has a change noted, so what is noted now stays the newest until it is released.
+            if self.log.newest_noted_vault(&self.environment)? == of {
+                return Ok(noted);
+            }
+            self.ask(VaultRequest::Drop, None)?;
+        }
+    }
+
     fn give(&self, by: Event, word: &str, id: &SecretId) -> Result<Secret, AuditedVaultError> {
         match self.access(by, word, Some(id), &VaultRequest::Reveal { id: id.clone() })? {
             VaultAnswer::Revealed { value } => Ok(value),
@@ -165,7 +180,7 @@ impl AuditedVault {
         request: &VaultRequest,
     ) -> Result<VaultAnswer, AuditedVaultError> {
         self.log.append(self.completed(by, word, id))?;
-        self.ask_patiently(request)
+        Ok(self.ask_patiently(request, self.log.noted_vault(&self.environment))?.0)
     }
 
     fn completed(&self, by: Event, word: &str, id: Option<&SecretId>) -> Event {
@@ -186,13 +201,19 @@ impl AuditedVault {
 
     /// Asks for the state that the log knows of. While another process changes the vault, log and file differ for a
     /// moment; custody itself never waits for another process, as the log of both needs it.
-    fn ask_patiently(&self, request: &VaultRequest) -> Result<VaultAnswer, AuditedVaultError> {
+    /// Also gives the state for which it was answered.
+    fn ask_patiently(
+        &self,
+        request: &VaultRequest,
+        mut noted: Option<Noted>,
+    ) -> Result<(VaultAnswer, Option<Noted>), AuditedVaultError> {
         let began = Instant::now();
-        let mut noted = self.log.noted_vault(&self.environment);
         loop {
             let refused = match self.ask(request.clone(), noted) {
-                Err(CustodyError::Vault(refused @ (VaultError::Busy | VaultError::RolledBack { .. }))) => refused,
-                asked => return Ok(asked?),
+                Err(CustodyError::Vault(refused @ (VaultError::Busy | VaultError::RolledBack { .. }))) => {
+                    refused
+                }
+                asked => return Ok((asked?, noted)),
             };
             let is_busy = refused == VaultError::Busy;
             let now_noted = self.log.newest_noted_vault(&self.environment)?;
@@ -221,3 +242,6 @@ impl std::fmt::Debug for AuditedVault {
         write!(formatter, "AuditedVault of {}", self.environment)
     }
 }
+
+#[cfg(test)]
+mod tests;

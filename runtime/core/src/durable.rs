@@ -147,7 +147,8 @@ fn open_lock(path: &Path) -> Result<File, DurableError> {
         .map_err(failed("open the lock", path))
 }
 
-fn write_new(path: &Path, bytes: &[u8]) -> Result<(), DurableError> {
+/// Writes a file that is not there yet, and makes its content durable; its name is so with its directory.
+pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> Result<(), DurableError> {
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)

@@ -2,8 +2,10 @@
 //!
 //! In scope: the state that host functions reach. Out of scope: making it (`run`), and what a capability does (`capability`).
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
+use kos_core::audited_vault::AuditedVault;
 use kos_core::custody::KeyHandle;
 use kos_core::custody::agents::AgentRecord;
 use kos_core::log::Log;
@@ -15,6 +17,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use crate::capability::audit::Notes;
 use crate::limits::Limiter;
 use crate::network::Network;
+use crate::rate::Rate;
 use crate::record::Subject;
 use crate::storage::Quota;
 
@@ -56,10 +59,21 @@ pub(crate) struct Powers {
     pub(crate) key: Arc<KeyHandle>,
     /// The host's log.
     pub(crate) log: Arc<Log>,
+    /// The vault of the run's environment.
+    pub(crate) vault: AuditedVault,
+    /// How often secrets are accessed, by whichever interface.
+    pub(crate) accesses: Mutex<Rate>,
     /// Whose run it is, in the log.
     pub(crate) subject: Arc<Subject>,
     /// The most bytes that one host call may carry.
     pub(crate) payload: usize,
+}
+
+impl Powers {
+    /// Whether the agent's rate allows an access to a secret now, and counts it if so: each is an entry of the log (I7).
+    pub(crate) fn admits_access(&self) -> bool {
+        self.accesses.lock().unwrap_or_else(PoisonError::into_inner).admit(Instant::now())
+    }
 }
 
 /// The data of a store.

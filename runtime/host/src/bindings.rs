@@ -1,7 +1,7 @@
 //! The contract in `wit/`, as Rust types.
 //!
 //! In scope: types and traits that the compiler derives from the WIT. Out of scope: what they do (`capability`).
-//! The trait of `crypto` is not used: its functions are wired by hand in `capability::crypto`, to read lists in place.
+//! The traits of `crypto` and `vault` are not used: their functions are wired by hand, to read lists in place.
 
 wasmtime::component::bindgen!({
     path: "../../wit",
@@ -14,7 +14,7 @@ wasmtime::component::bindgen!({
 });
 
 pub(crate) use kos::agent::types::Error;
-pub(crate) use kos::agent::{audit, crypto, identity};
+pub(crate) use kos::agent::{audit, crypto, identity, vault};
 
 impl From<kos_core::permission::Denied> for Error {
     /// The agent hears that it may not; the log has heard why. What it may do and only cannot now, it hears so.

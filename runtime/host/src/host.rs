@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use kos_core::audited_vault::AuditedVault;
 use kos_core::clock::{Clock, MonotoneClock};
 use kos_core::crypto;
 use kos_core::custody::{Custodian, KeyHandle, KeyName, KeyRole};
@@ -39,6 +40,9 @@ use crate::runs::Runs;
 /// The name of the host's own key.
 const HOST_KEY: &str = "default";
 
+/// The environment of a host that was given none, as far as its vault is concerned.
+const ENVIRONMENT: &str = "default";
+
 /// How long a host that ends waits for its runs, whose output may have a slow reader.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -56,7 +60,8 @@ pub struct HostOptions {
     pub clock: Arc<dyn Clock>,
     /// How many agents may run at once. Where it is one, the agent runs on the thread that waits for it ([`Run::wait`]).
     pub capacity: Capacity,
-    /// The environment that conditions of grants may ask for.
+    /// The environment: whose vault the agents use, and what conditions of grants may ask for. Where none is named, the vault is that
+    /// of `default`.
     pub environment: Option<Name>,
     /// Called about once a second while a component is being compiled.
     pub progress: Option<Progress>,
@@ -156,7 +161,7 @@ impl Host {
 
     /// Ends every run.
     pub fn stop_all(&self) {
-        self.inner.runs.stop_all();
+        let _runs = self.inner.runs.stop_all();
     }
 }
 
@@ -183,6 +188,8 @@ pub(crate) struct Inner {
     pub(crate) custodian: Arc<dyn Custodian>,
     pub(crate) host_key: KeyHandle,
     pub(crate) log: Arc<Log>,
+    /// One for all runs, so that their changes of the vault wait for each other and not for a lock of the file.
+    pub(crate) vault: AuditedVault,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) environment: Option<Name>,
     pub(crate) progress: Option<Progress>,
@@ -208,6 +215,7 @@ impl Inner {
         let host_name = HOST_KEY.parse().map_err(|_| Refusal::System { cause: "no host key".into() })?;
         let host_key =
             KeyHandle::new(Arc::clone(&options.custodian), KeyName::new(KeyRole::Host, host_name))?;
+        let vault = vault(&options)?;
         let clock = MonotoneClock::starting_at(options.clock, options.log.last_timestamp());
         Ok(Self {
             id: identifier()?,
@@ -224,6 +232,7 @@ impl Inner {
             config: options.config,
             custodian: options.custodian,
             log: options.log,
+            vault,
             // A clock that was set back while no host ran revives no grant: the log knows how late it has been (I4).
             clock: Arc::new(clock),
             environment: options.environment,
@@ -255,6 +264,15 @@ impl Inner {
         }
         refusal
     }
+}
+
+/// The vault of the host's environment.
+fn vault(options: &HostOptions) -> Result<AuditedVault, Refusal> {
+    let environment = match &options.environment {
+        Some(environment) => environment.clone(),
+        None => ENVIRONMENT.parse().map_err(|_| Refusal::System { cause: "no environment".into() })?,
+    };
+    Ok(AuditedVault::new(Arc::clone(&options.custodian), Arc::clone(&options.log), environment))
 }
 
 /// A run's or host's identifier.

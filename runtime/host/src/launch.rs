@@ -4,7 +4,7 @@
 //!
 //! Keeps I5: the launch entry is durable before the agent's first instruction; if it cannot be written, nothing runs.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use kos_core::custody::KeyName;
 use kos_core::log::Log;
@@ -23,6 +23,7 @@ use crate::load::Loaded;
 use crate::network::Network;
 use crate::outcome::Outcome;
 use crate::output::Sink;
+use crate::rate::Rate;
 use crate::record::Subject;
 use crate::refusal::Refusal;
 use crate::run::{ExitReport, Stopper, Task, Usage, size};
@@ -113,7 +114,7 @@ fn broken() -> ExitReport {
 impl Inner {
     /// Begins a run.
     pub(crate) fn start(self: &Arc<Self>, loaded: &Loaded, options: RunOptions) -> Result<Run, Refusal> {
-        let now = self.clock.now();
+        let (now, stops) = (self.clock.now(), self.runs.stops());
         self.check_unlocked()?;
         loaded.effective.check_launch(now)?;
         let limits = loaded.effective.limits(now).lowered(&options.limits)?;
@@ -123,7 +124,7 @@ impl Inner {
         let subject = Arc::new(self.subject(loaded)?);
         let task = self.task(loaded, options, limits, &subject, place)?;
         self.log.append(subject.launch(&loaded.component, &loaded.permissions, &limits, loaded.cached))?;
-        Ok(self.spawn(loaded, &subject, task))
+        Ok(self.spawn(loaded, &subject, task, stops))
     }
 
     fn subject(&self, loaded: &Loaded) -> Result<Subject, Refusal> {
@@ -199,6 +200,8 @@ impl Inner {
             denials,
             key: Arc::clone(&loaded.key),
             log: Arc::clone(&self.log),
+            vault: self.vault.clone(),
+            accesses: Mutex::new(Rate::per_minute(limits.accesses_per_minute)),
             subject: Arc::clone(subject),
             payload: size(limits.payload),
         }
@@ -221,7 +224,7 @@ impl Inner {
         })
     }
 
-    fn spawn(self: &Arc<Self>, loaded: &Loaded, subject: &Subject, task: Task) -> Run {
+    fn spawn(self: &Arc<Self>, loaded: &Loaded, subject: &Subject, task: Task, stops: u64) -> Run {
         let (sender, report) = oneshot::channel();
         let stopper = task.stopper.clone();
         let active = self.runs.enter(
@@ -233,6 +236,7 @@ impl Inner {
                 stopper: stopper.clone(),
                 started: self.clock.now(),
             },
+            stops,
         );
         self.catch_up(loaded.generation, &subject.run);
         self.runtime.spawn(async move {

@@ -24,6 +24,7 @@ mod load;
 mod network;
 mod outcome;
 mod output;
+mod rate;
 mod record;
 mod refusal;
 mod reload;

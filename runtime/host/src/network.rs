@@ -8,6 +8,8 @@
 //! Keeps I4: the grant is judged again at each use.
 
 mod lookup;
+mod sockets;
+pub(crate) mod tcp;
 
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
@@ -20,7 +22,7 @@ use wasmtime_wasi::sockets::SocketAddrUse;
 
 use crate::agent::Powers;
 
-pub(crate) use lookup::add_to_linker;
+pub(crate) use sockets::add_to_linker;
 
 /// What one run may reach.
 #[derive(Clone, Debug)]

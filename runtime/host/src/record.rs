@@ -83,6 +83,11 @@ impl Subject {
             .with("explanation", denied.reason.to_string())
     }
 
+    /// The agent reaches for a secret; the vault says for which, and how.
+    pub(crate) fn access(&self) -> Event {
+        self.event(EventType::VaultAccess)
+    }
+
     /// The agent's own remark.
     pub(crate) fn note(&self, topic: &str, text: &str) -> Event {
         self.event(EventType::AgentNote).on("note", topic).with("text", text)

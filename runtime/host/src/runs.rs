@@ -4,6 +4,7 @@
 //! table without holding the host.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kos_core::clock::Timestamp;
@@ -26,6 +27,8 @@ pub(crate) struct ActiveRun {
 #[derive(Default)]
 pub(crate) struct Runs {
     table: Mutex<BTreeMap<String, ActiveRun>>,
+    /// How often every run was asked to end. Changed under the table's lock.
+    stops: AtomicU64,
     ended: Notify,
 }
 
@@ -34,15 +37,29 @@ impl Runs {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Enters a run, until the result is dropped.
-    pub(crate) fn enter(self: &Arc<Self>, run: String, active: ActiveRun) -> Entered {
-        self.table().insert(run.clone(), active);
+    /// How often every run was asked to end. A launch begins with it.
+    pub(crate) fn stops(&self) -> u64 {
+        self.stops.load(Ordering::Acquire)
+    }
+
+    /// Enters a run whose launch began at this count of `stops`, until the result is dropped. If every run was asked to end
+    /// since, so is this one.
+    pub(crate) fn enter(self: &Arc<Self>, run: String, active: ActiveRun, stops: u64) -> Entered {
+        let mut table = self.table();
+        if self.stops() != stops {
+            active.stopper.stop();
+        }
+        table.insert(run.clone(), active);
+        drop(table);
         Entered { runs: Arc::clone(self), run }
     }
 
-    /// Asks every run to end.
-    pub(crate) fn stop_all(&self) {
-        self.table().values().for_each(|run| run.stopper.stop());
+    /// Asks every run to end, those that are being launched included. Gives how many runs there are.
+    pub(crate) fn stop_all(&self) -> usize {
+        let table = self.table();
+        self.stops.fetch_add(1, Ordering::AcqRel);
+        table.values().for_each(|run| run.stopper.stop());
+        table.len()
     }
 
     /// Waits until no run is left.

@@ -3,17 +3,23 @@
 //! `probe CALL` makes one call. `probe` alone makes one for each line of its standard input, so that a grant can be changed
 //! in between. The calls are `self`, `grants`, `hash ALGORITHM TEXT`, `hasher ALGORITHM TEXT`, `sign CONTEXT TEXT`,
 //! `verify DID CONTEXT TEXT HEX`, `seal KEY TEXT`, `open HEX`, `note TOPIC TEXT`; and, outside of the contract, `write FILE
-//! BYTES`, `read FILE` (in `/data`, where the grant has storage) and `connect ADDRESS`. `repeat N CALL` makes one N times.
+//! BYTES`, `read FILE` (in `/data`, where the grant has storage), `connect ADDRESS`, and `say TEXT` to the last one connected
+//! to. `repeat N CALL` makes one N times.
 //!
 //! An answer is what came back, bytes in hex, or the error's word, such as `denied`; with `repeat`, how often each came.
 #![expect(clippy::print_stdout, reason = "the answers are what it is for")]
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::net::TcpStream;
+use std::sync::Mutex;
 use std::{env, fs, io};
 
 use kos_sdk::crypto::{Algorithm, Hasher};
 use kos_sdk::{Error, audit, crypto, identity};
+
+/// The last connection that was made.
+static CONNECTION: Mutex<Option<TcpStream>> = Mutex::new(None);
 
 /// What is authenticated beside a sealed text.
 const ASSOCIATED: &[u8] = b"probe";
@@ -63,9 +69,19 @@ fn made(call: &[&str]) -> Result<String, Error> {
             told(fs::write(format!("/data/{file}"), vec![b'x'; count.parse().unwrap_or(0)]))
         }
         ["read", file] => told(fs::read(format!("/data/{file}")).map(|content| content.len())),
-        ["connect", address] => told(TcpStream::connect(address).map(drop)),
+        ["connect", address] => told(TcpStream::connect(address).map(keep)),
+        ["say", text] => told(say(text)),
         _ => return Err(Error::Invalid("call".to_owned())),
     })
+}
+
+fn keep(connection: TcpStream) {
+    *CONNECTION.lock().expect("one thread") = Some(connection);
+}
+
+fn say(text: &str) -> io::Result<()> {
+    let mut connection = CONNECTION.lock().expect("one thread");
+    connection.as_mut().ok_or(io::ErrorKind::NotConnected)?.write_all(text.as_bytes())
 }
 
 /// `Ok(…)`, or the kind of what the standard library was told by the host.

@@ -23,6 +23,7 @@ mod forge;
 mod growth;
 mod loops;
 mod scope;
+mod vault;
 mod verdict;
 
 use std::env;
@@ -46,6 +47,7 @@ impl Attack {
 /// Every attack. Those that need what only WebAssembly has are left out of other builds.
 const ATTACKS: &[&[Attack]] = &[
     scope::ATTACKS,
+    vault::ATTACKS,
     escape::ATTACKS,
     flood::ATTACKS,
     loops::ATTACKS,

@@ -13,7 +13,7 @@ use super::Ended;
 use crate::component;
 use crate::context::Context;
 use crate::failure::{Explain as _, FAILED, Failure};
-use crate::output::{BAD, Columns, FAINT, GOOD, cell, paint};
+use crate::output::{BAD, Columns, FAINT, GOOD, cell, clean, paint};
 
 /// `kos explain AGENT.wasm CAPABILITY[:SCOPE]`.
 #[derive(Debug, Args)]
@@ -73,15 +73,15 @@ impl Explain {
 fn for_person(explanation: &Explanation) -> String {
     let what = match explanation.scope.as_str() {
         "" => explanation.capability.to_string(),
-        scope => format!("{}:{scope}", explanation.capability),
+        scope => format!("{}:{}", explanation.capability, clean(scope)),
     };
     let verdict = if explanation.decision.is_allowed() {
         paint(GOOD, format!("{what} is allowed"))
     } else {
         paint(BAD, format!("{what} is denied"))
     };
-    let mut text =
-        format!("{verdict}\n  because:      {}\n  to change it: {}", explanation.because, explanation.change);
+    let (because, change) = (clean(&explanation.because), clean(&explanation.change));
+    let mut text = format!("{verdict}\n  because:      {because}\n  to change it: {change}");
     if !explanation.considered.is_empty() {
         let mut table = Columns::new(&["GRANT", "SAYS"]);
         for rule in &explanation.considered {

@@ -92,7 +92,7 @@ impl Kdf {
     }
 
     /// The 32 bytes of `passphrase` and `salt`, after [`Kdf::check`].
-    pub(super) fn derive(&self, passphrase: &[u8], salt: &[u8; 32]) -> Result<Zeroizing<[u8; 32]>, KdfError> {
+    pub(crate) fn derive(&self, passphrase: &[u8], salt: &[u8; 32]) -> Result<Zeroizing<[u8; 32]>, KdfError> {
         self.check()?;
         let mut key = Zeroizing::new([0; 32]);
         match *self {

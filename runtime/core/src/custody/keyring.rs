@@ -19,6 +19,7 @@ use super::lock::HostKeys;
 use super::locked::LockedKey;
 use super::request::{AGREEMENT_KEY_TYPE, MacPurpose, PublicKeys, Secret, Signature};
 use super::root::RootKey;
+use super::vaults::{Asked, Vaults};
 use super::wrap::{self, Salt, Wrapped};
 use super::write::WriteLock;
 use super::{policy, portable, rotation};
@@ -28,7 +29,8 @@ use crate::crypto::{self, AgreementSecret, PublicHalf, SignError, Signer, pae};
 use crate::durable;
 use crate::envelope::Envelope;
 use crate::home::Home;
-use crate::id::Did;
+use crate::id::{Did, Name};
+use crate::vault::{Change, Noted, Opening, Vault, VaultAnswer, VaultRequest};
 
 /// A key file has about 800 bytes.
 const FILE_MAX: u64 = 8 * 1024;
@@ -44,12 +46,13 @@ pub(super) struct Keyring {
     artifact_key: LockedKey<32>,
     clock: Arc<dyn Clock>,
     loaded: HashMap<KeyName, Loaded>,
+    vaults: Vaults,
 }
 
 impl Keyring {
     pub(super) fn new(home: Home, root: RootKey, clock: Arc<dyn Clock>) -> Self {
         let artifact_key = root.mac_key(MacPurpose::Artifact);
-        Self { home, root, artifact_key, clock, loaded: HashMap::new() }
+        Self { home, root, artifact_key, clock, loaded: HashMap::new(), vaults: Vaults::default() }
     }
 
     pub(super) fn create(&mut self, key: &KeyName) -> Result<PublicKeys, CustodyError> {
@@ -171,6 +174,32 @@ impl Keyring {
         lock.remove(&path)?;
         self.loaded.remove(key);
         Ok(())
+    }
+
+    pub(super) fn vault(
+        &mut self,
+        environment: &Name,
+        noted: Option<Noted>,
+        not_before: Timestamp,
+        request: &VaultRequest,
+    ) -> Result<VaultAnswer, CustodyError> {
+        let imported = self.imported(request)?;
+        let now = self.clock.now().max(not_before);
+        let asked = Asked { home: &self.home, root: &self.root, environment, noted, now, imported };
+        self.vaults.answer(&asked, request)
+    }
+
+    /// The vault that an import takes over.
+    fn imported(&mut self, request: &VaultRequest) -> Result<Option<Vault>, CustodyError> {
+        let VaultRequest::Prepare { change: Change::Import { document, opening } } = request else {
+            return Ok(None);
+        };
+        match opening {
+            Opening::Passphrase { passphrase } => {
+                Vault::imported_by_passphrase(document, passphrase).map(Some)
+            }
+            Opening::Key { key } => Vault::imported_by_key(document, &self.pair(key)?.agreement()).map(Some),
+        }
     }
 
     /// What is left of it once it is locked. Everything else is erased; a host's key that cannot be read now is not there.
@@ -339,7 +368,7 @@ struct Loaded {
 
 /// Which file was read: a replaced one has another inode or another time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
+pub(super) struct Stamp {
     device: u64,
     inode: u64,
     changed: (i64, i64),
@@ -347,7 +376,7 @@ struct Stamp {
 
 impl Stamp {
     /// Nothing for a file that is not there.
-    fn of(path: &Path) -> Result<Option<Self>, CustodyError> {
+    pub(super) fn of(path: &Path) -> Result<Option<Self>, CustodyError> {
         match fs::metadata(path) {
             Ok(metadata) => Ok(Some(Self {
                 device: metadata.dev(),

@@ -21,9 +21,10 @@ mod rotation;
 mod secret_file;
 pub mod slot;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod thread;
-mod wrap;
+mod vaults;
+pub(crate) mod wrap;
 mod write;
 
 use std::sync::Arc;

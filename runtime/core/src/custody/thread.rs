@@ -241,7 +241,9 @@ fn answer_to(keyring: &mut Keyring, request: Request) -> Result<Answer, CustodyE
             keyring.rotate(&key).map(|(public, statement)| Answer::Rotated { public, statement })
         }
         Request::Remove { key } => keyring.remove(&key).map(|()| Answer::Done),
-        Request::Vault { .. } => Err(CustodyError::Answer),
+        Request::Vault { environment, noted, not_before, request } => {
+            keyring.vault(&environment, noted, not_before, &request).map(|answer| Answer::Vault { answer })
+        }
         // Answered before, whether the keys are locked or not.
         Request::Lock | Request::AutoLock { .. } | Request::Unlock { .. } | Request::Destroy => {
             Err(CustodyError::Answer)

@@ -21,7 +21,7 @@ const SCHEDULE_BYTES: usize = 32 + 12 + 32;
 const TAG_BYTES: usize = 16;
 
 /// A fresh salt for one wrapping.
-pub(super) type Salt = [u8; 32];
+pub(crate) type Salt = [u8; 32];
 
 /// Secret bytes as they are stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,9 +33,25 @@ pub(super) struct Wrapped {
     ciphertext: Vec<u8>,
 }
 
+/// As [`Wrapped`], with each part by its own name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Sealed {
+    #[serde(with = "base64_bytes")]
+    pub(crate) ciphertext: Vec<u8>,
+    #[serde(with = "base64_bytes")]
+    pub(crate) commitment: [u8; 32],
+    #[serde(with = "base64_bytes")]
+    pub(crate) iv: [u8; 12],
+    #[serde(with = "base64_bytes")]
+    pub(crate) salt: Salt,
+    #[serde(with = "base64_bytes")]
+    pub(crate) tag: [u8; TAG_BYTES],
+}
+
 /// Why a wrapping was not opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum UnwrapError {
+pub(crate) enum UnwrapError {
     /// The key is not the one that it was made with.
     WrongKey,
     /// The key is right; the bytes or what stands beside them are not.
@@ -52,14 +68,8 @@ pub(super) fn wrap(
     secret: &[u8],
 ) -> Result<Wrapped, CryptoError> {
     let schedule = Schedule::of(key, salt, purpose);
-    // The capacity holds the tag too: the buffer must not move while it holds the plaintext.
-    let mut buffer = Zeroizing::new(Vec::with_capacity(secret.len() + TAG_BYTES));
-    buffer.extend_from_slice(secret);
-    schedule
-        .cipher()
-        .encrypt_in_place(&schedule.nonce(), associated, &mut *buffer)
-        .map_err(|_| CryptoError::Open)?;
-    Ok(Wrapped { commitment: schedule.commitment(), ciphertext: buffer.to_vec() })
+    let ciphertext = schedule.encrypt(associated, secret)?;
+    Ok(Wrapped { commitment: schedule.commitment(), ciphertext })
 }
 
 /// Decrypts what [`wrap`] made with the same arguments.
@@ -74,21 +84,51 @@ pub(super) fn unwrap(
     if !bool::from(schedule.commitment().ct_eq(&wrapped.commitment)) {
         return Err(UnwrapError::WrongKey);
     }
-    let mut buffer = Zeroizing::new(wrapped.ciphertext.clone());
-    schedule
-        .cipher()
-        .decrypt_in_place(&schedule.nonce(), associated, &mut *buffer)
-        .map_err(|_| UnwrapError::Altered)?;
-    Ok(buffer)
+    schedule.decrypt(associated, wrapped.ciphertext.clone())
+}
+
+/// As [`wrap`], under a fresh salt.
+pub(crate) fn seal(
+    key: &[u8],
+    purpose: &str,
+    associated: &[u8],
+    secret: &[u8],
+) -> Result<Sealed, CryptoError> {
+    let salt = salt()?;
+    let schedule = Schedule::of(key, &salt, purpose);
+    let mut ciphertext = schedule.encrypt(associated, secret)?;
+    let tag = ciphertext.split_off(secret.len()).try_into().map_err(|_| CryptoError::Open)?;
+    Ok(Sealed { ciphertext, commitment: schedule.commitment(), iv: *schedule.part(32), salt, tag })
+}
+
+/// Decrypts what [`seal`] made with the same arguments.
+pub(crate) fn unseal(
+    key: &[u8],
+    purpose: &str,
+    associated: &[u8],
+    sealed: Sealed,
+) -> Result<Zeroizing<Vec<u8>>, UnwrapError> {
+    let schedule = Schedule::of(key, &sealed.salt, purpose);
+    if !bool::from(schedule.commitment().ct_eq(&sealed.commitment)) {
+        return Err(UnwrapError::WrongKey);
+    }
+    if *schedule.part::<12>(32) != sealed.iv {
+        return Err(UnwrapError::Altered);
+    }
+    let mut ciphertext = sealed.ciphertext;
+    // Room for the tag first: what is decrypted in place must not have been moved.
+    ciphertext.reserve_exact(TAG_BYTES);
+    ciphertext.extend_from_slice(&sealed.tag);
+    schedule.decrypt(associated, ciphertext)
 }
 
 /// A fresh salt.
-pub(super) fn salt() -> Result<Salt, CryptoError> {
+pub(crate) fn salt() -> Result<Salt, CryptoError> {
     crypto::random::<32>()
 }
 
 /// 32 bytes for the use `purpose`, from a key or a uniformly random secret.
-pub(super) fn derive(secret: &[u8], salt: Option<&Salt>, purpose: &str) -> Zeroizing<[u8; 32]> {
+pub(crate) fn derive(secret: &[u8], salt: Option<&Salt>, purpose: &str) -> Zeroizing<[u8; 32]> {
     let mut key = Zeroizing::new([0; 32]);
     expand(secret, salt, purpose, key.as_mut());
     key
@@ -98,10 +138,29 @@ pub(super) fn derive(secret: &[u8], salt: Option<&Salt>, purpose: &str) -> Zeroi
 struct Schedule(Zeroizing<[u8; SCHEDULE_BYTES]>);
 
 impl Schedule {
-    fn of(key: &[u8; 32], salt: &Salt, purpose: &str) -> Self {
+    fn of(key: &[u8], salt: &Salt, purpose: &str) -> Self {
         let mut bytes = Zeroizing::new([0; SCHEDULE_BYTES]);
         expand(key, Some(salt), purpose, bytes.as_mut());
         Self(bytes)
+    }
+
+    /// The ciphertext and its tag.
+    fn encrypt(&self, associated: &[u8], secret: &[u8]) -> Result<Vec<u8>, CryptoError> {
+        // The capacity holds the tag too: the buffer must not move while it holds the plaintext.
+        let mut buffer = Zeroizing::new(Vec::with_capacity(secret.len() + TAG_BYTES));
+        buffer.extend_from_slice(secret);
+        self.cipher()
+            .encrypt_in_place(&self.nonce(), associated, &mut *buffer)
+            .map_err(|_| CryptoError::Open)?;
+        Ok(std::mem::take(&mut *buffer))
+    }
+
+    fn decrypt(&self, associated: &[u8], ciphertext: Vec<u8>) -> Result<Zeroizing<Vec<u8>>, UnwrapError> {
+        let mut buffer = Zeroizing::new(ciphertext);
+        self.cipher()
+            .decrypt_in_place(&self.nonce(), associated, &mut *buffer)
+            .map_err(|_| UnwrapError::Altered)?;
+        Ok(buffer)
     }
 
     fn cipher(&self) -> Aes256Gcm {

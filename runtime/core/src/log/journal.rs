@@ -8,7 +8,7 @@
 //! ```
 //!
 //! The header makes the journal sufficient by itself: it holds the edge of the tree at its base, a multiple of 256, and the
-//! open runs there, signed by the host. A batch is written by one call and counts whole or not at all. `synced` is the offset before which its
+//! open runs and the states of the vaults there, signed by the host. A batch is written by one call and counts whole or not at all. `synced` is the offset before which its
 //! writer knew all to be durable: a bad batch is a torn write unless a later good batch says that it had been durable.
 //! Keeps I8. In scope: encoding and scanning. Out of scope: files ([`super::writer`]).
 
@@ -17,6 +17,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::entry::EntryError;
 use super::in_memory;
+use super::noted_vaults::NotedVault;
 use super::open_runs::OpenRun;
 use super::tile::{self, Edge, WIDTH};
 use super::tree::Hash;
@@ -64,6 +65,8 @@ pub struct Header {
     pub last_timestamp: Timestamp,
     /// Runs open at the base.
     pub open_runs: Vec<OpenRun>,
+    /// The state of each vault at the base, in the order of their names.
+    pub noted_vaults: Vec<NotedVault>,
     /// What begins each batch.
     pub salt: Salt,
 }
@@ -74,6 +77,9 @@ struct RawHeader {
     base: u64,
     edge: Vec<String>,
     last_timestamp: Timestamp,
+    /// Not written when empty, as by journals from before there were vaults.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    noted_vaults: Vec<NotedVault>,
     open_runs: Vec<OpenRun>,
     origin: String,
     #[serde(with = "canonical::base64_bytes")]
@@ -96,6 +102,7 @@ impl Header {
             base: self.base(),
             edge: self.edge.levels().iter().map(|hashes| base64_encode(&hashes.concat())).collect(),
             last_timestamp: self.last_timestamp,
+            noted_vaults: self.noted_vaults.clone(),
             open_runs: self.open_runs.clone(),
             origin: self.origin.clone(),
             salt: self.salt,
@@ -140,6 +147,7 @@ impl Header {
             edge,
             last_timestamp: raw.last_timestamp,
             open_runs: raw.open_runs,
+            noted_vaults: raw.noted_vaults,
             salt: raw.salt,
         };
         Ok((header, (MAGIC.len() + 4 + json.len() + 64) as u64))
@@ -306,6 +314,11 @@ mod tests {
             edge,
             last_timestamp: Timestamp::from_millis(7),
             open_runs: vec![OpenRun { run: "r".into(), host: "h".into(), agent: "a".into(), index: 3 }],
+            noted_vaults: vec![NotedVault {
+                environment: "default".parse().unwrap(),
+                generation: 2,
+                digest: crate::id::Digest::of(b"vault"),
+            }],
             salt: SALT,
         };
         let host = SecretKey::from_seed(&[1; 32]);

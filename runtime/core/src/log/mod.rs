@@ -16,8 +16,10 @@ pub mod checkpoint;
 pub mod entry;
 mod error;
 pub mod event;
+mod followed;
 pub mod journal;
 pub mod note;
+mod noted_vaults;
 mod open_runs;
 pub mod proof;
 mod publish;
@@ -35,6 +37,7 @@ use std::sync::Arc;
 pub use error::LogError;
 pub use event::{Event, EventType, Party, PartyType, Target};
 pub use note::Vkey;
+pub use noted_vaults::NotedVault;
 pub use open_runs::OpenRun;
 pub use writer::Position;
 
@@ -106,7 +109,7 @@ impl Log {
     /// # Errors
     /// [`LogError`] if what other processes wrote cannot be read.
     pub fn open_runs(&self) -> Result<Vec<OpenRun>, LogError> {
-        self.shared.writer().locked(|writer| Ok(writer.state.runs.open()))
+        self.shared.writer().locked(|writer| Ok(writer.state.followed.open_runs()))
     }
 
     /// When the newest entry that this log has read was written: the present is not before it, whatever the clock says. The
@@ -118,16 +121,16 @@ impl Log {
 
     /// The state of an environment's vault that the newest entry which this log has read tells of.
     #[must_use]
-    pub fn noted_vault(&self, _environment: &Name) -> Option<Noted> {
-        None
+    pub fn noted_vault(&self, environment: &Name) -> Option<Noted> {
+        self.shared.writer().state.followed.noted_vault(environment)
     }
 
     /// As [`Log::noted_vault`], entries of other processes included.
     ///
     /// # Errors
     /// [`LogError`] if what other processes wrote cannot be read.
-    pub fn newest_noted_vault(&self, _environment: &Name) -> Result<Option<Noted>, LogError> {
-        Ok(None)
+    pub fn newest_noted_vault(&self, environment: &Name) -> Result<Option<Noted>, LogError> {
+        self.shared.writer().locked(|writer| Ok(writer.state.followed.noted_vault(environment)))
     }
 
     /// Appends the events that `decide` makes of the open runs, with no entry in between.
@@ -136,7 +139,7 @@ impl Log {
         decide: impl FnOnce(Vec<OpenRun>) -> Vec<Event>,
     ) -> Result<(), LogError> {
         self.shared.writer().locked(|writer| {
-            let events = decide(writer.state.runs.open());
+            let events = decide(writer.state.followed.open_runs());
             writer.commit_locked(events)?.into_iter().try_for_each(|outcome| outcome.map(drop))
         })
     }

@@ -2,9 +2,9 @@
 //!
 //! In scope: a pure account that grows entry by entry. Out of scope: files ([`super::writer`], [`super::publish`]).
 
+use super::followed::{Change, Followed};
 use super::in_memory;
 use super::journal::Header;
-use super::open_runs::{Change, Runs};
 use super::tile::{self, Edge, FullTile, WIDTH};
 use super::tree;
 use crate::clock::Timestamp;
@@ -29,7 +29,7 @@ pub(super) struct State {
     pub(super) bundles: Vec<Bundle>,
     /// Tiles of hashes that became full since the base.
     pub(super) full: Vec<FullTile>,
-    pub(super) runs: Runs,
+    pub(super) followed: Followed,
     pub(super) last_timestamp: Timestamp,
 }
 
@@ -41,7 +41,7 @@ impl State {
             boundary_timestamp: header.last_timestamp,
             bundles: Vec::new(),
             full: Vec::new(),
-            runs: Runs::starting_with(header.open_runs.clone()),
+            followed: Followed::starting_with(&header.open_runs, &header.noted_vaults),
             last_timestamp: header.last_timestamp,
             header,
         }
@@ -66,7 +66,7 @@ impl State {
             let fits = tile::push_entry(&mut bundle.bytes, entry);
             debug_assert!(fits, "the journal's own lengths are 16 bits wide");
         }
-        self.runs.apply(self.size(), change);
+        self.followed.apply(self.size(), change);
         self.last_timestamp = timestamp;
         self.edge.push(tree::leaf_hash(entry), |tile| self.full.push(tile));
         if self.size().is_multiple_of(WIDTH) {

@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use super::checkpoint::{Checkpoint, CheckpointError};
 use super::entry::{Entry, EntryError};
+use super::followed::{Change, Followed};
 use super::in_memory;
 use super::journal::Header;
 use super::note::Vkey;
-use super::open_runs::{Change, Runs};
 use super::reader::{JournalReader, LogReader, ReadError, read};
 use super::tile::{self, Edge, FullTile, Kind, MAX_BUNDLE, Tile, WIDTH};
 use super::tree::{Hash, leaf_hash};
@@ -113,8 +113,14 @@ pub fn verify(directory: &Path, key: &Vkey, pinned: Option<&[u8]>) -> Result<Rep
     {
         return Err(VerifyError::JournalMismatch { path: journal.path().to_owned() });
     }
-    let mut pass =
-        Pass { log: &log, key, edge: Edge::default(), times: None, runs: Runs::default(), kept: Vec::new() };
+    let mut pass = Pass {
+        log: &log,
+        key,
+        edge: Edge::default(),
+        times: None,
+        followed: Followed::default(),
+        kept: Vec::new(),
+    };
     pass.landmarks(0, pinned.as_ref(), header.as_ref(), journal.as_ref())?;
     for number in 0..checkpoint.size.div_ceil(WIDTH) {
         let (path, bytes) = log.bundle_bytes(number)?;
@@ -146,7 +152,7 @@ struct Pass<'a> {
     key: &'a Vkey,
     edge: Edge,
     times: Option<(Timestamp, Timestamp)>,
-    runs: Runs,
+    followed: Followed,
     /// Leaf hashes from the journal's base on.
     kept: Vec<Hash>,
 }
@@ -198,7 +204,7 @@ impl Pass<'_> {
             return Err(VerifyError::OutOfOrder { index });
         }
         self.times = Some((first, entry.timestamp));
-        self.runs.apply(index, Change::of(&entry, index));
+        self.followed.apply(index, Change::of(&entry, index));
         Ok(())
     }
 
@@ -213,10 +219,13 @@ impl Pass<'_> {
         if pinned.is_some_and(|pinned| pinned.size == size && pinned.root != self.edge.root()) {
             return Err(VerifyError::Inconsistent { pinned: size });
         }
-        let open = if size.is_multiple_of(WIDTH) { self.runs.rebase(size) } else { Vec::new() };
+        let (open_runs, noted_vaults) =
+            if size.is_multiple_of(WIDTH) { self.followed.rebase(size) } else { Default::default() };
         if let (Some(header), Some(journal)) = (header, journal)
             && header.base() == size
-            && (header.edge != self.edge || header.open_runs != open)
+            && (header.edge != self.edge
+                || header.open_runs != open_runs
+                || header.noted_vaults != noted_vaults)
         {
             return Err(VerifyError::JournalMismatch { path: journal.path().to_owned() });
         }

@@ -15,10 +15,10 @@ use super::checkpoint::Checkpoint;
 use super::entry::{self, Draft, Entry, EntryError};
 use super::error::{LogError, failed};
 use super::event::Event;
+use super::followed::Change;
 use super::in_memory;
 use super::journal::{self, BATCH_HEADER, Header, JournalError, MAX_JOURNAL};
 use super::note::Vkey;
-use super::open_runs::Change;
 use super::publish;
 use super::state::State;
 use super::tile::{self, Edge};
@@ -263,6 +263,7 @@ fn begin(tools: &Tools) -> Result<(Journal, State), LogError> {
         edge: Edge::default(),
         last_timestamp: Timestamp::from_millis(0),
         open_runs: Vec::new(),
+        noted_vaults: Vec::new(),
         salt: random()?,
     };
     let journal = Journal::replace(tools, &header, &[])?;

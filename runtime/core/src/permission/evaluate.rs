@@ -143,6 +143,10 @@ pub enum Reason {
     },
     /// It is allowed, and the keys that it needs are locked.
     Locked,
+    /// It is granted, and there is no such secret.
+    NoSuchSecret,
+    /// It is granted, and the secret has ended.
+    SecretExpired,
 }
 
 impl Reason {
@@ -164,6 +168,8 @@ impl Reason {
             Self::Condition { .. } => "condition",
             Self::Exhausted { .. } => "exhausted",
             Self::Locked => "locked",
+            Self::NoSuchSecret => "no-such-secret",
+            Self::SecretExpired => "secret-expired",
         }
     }
 }
@@ -199,6 +205,8 @@ impl fmt::Display for Reason {
                 write!(formatter, "`{condition}` of the grant {grant} is used up")
             }
             Self::Locked => formatter.write_str("the keys are locked"),
+            Self::NoSuchSecret => formatter.write_str("it is granted, and the vault has no such secret"),
+            Self::SecretExpired => formatter.write_str("it is granted, and the secret has ended"),
         }
     }
 }

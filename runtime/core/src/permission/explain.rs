@@ -102,7 +102,9 @@ impl Reason {
             | Self::AboveCeiling { .. }
             | Self::NotGranted
             | Self::ScopeNotCovered
-            | Self::Locked => None,
+            | Self::Locked
+            | Self::NoSuchSecret
+            | Self::SecretExpired => None,
         }
     }
 }
@@ -260,6 +262,9 @@ fn change(
             format!("a grant of more than `{condition}`: `{}`", grant_command())
         }
         Reason::Locked => "`kos vault unlock`".to_owned(),
+        Reason::NoSuchSecret | Reason::SecretExpired => {
+            "`kos vault put`, in the environment of the run".to_owned()
+        }
     }
 }
 

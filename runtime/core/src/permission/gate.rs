@@ -184,6 +184,28 @@ impl Gate {
         }
     }
 
+    /// Refuses after all what was authorised, because what it was for cannot be had. The agent hears what it hears of
+    /// any refusal; the recorder hears why.
+    #[must_use]
+    pub fn withdraw<C: CapabilityMarker>(&self, grant: Grant<'_, C>, reason: Reason) -> Denied {
+        self.refuse(C::CAPABILITY, grant.scope, reason)
+    }
+
+    /// Whether `scope` lies within what is granted at this moment, whatever has been used up: for showing what there
+    /// is, after the showing itself was authorised. It allows no call.
+    #[must_use]
+    pub fn covers<C: CapabilityMarker>(&self, scope: &str) -> bool {
+        let state = self.read();
+        let judged = state.effective.judge(
+            C::CAPABILITY,
+            scope,
+            self.clock.now(),
+            self.environment.as_ref(),
+            |_, _| Ok(()),
+        );
+        !state.is_revoked && judged.is_ok()
+    }
+
     /// Puts other permissions of the same component in force, from the next call on. After [`Gate::revoke_all`] it
     /// changes nothing.
     ///

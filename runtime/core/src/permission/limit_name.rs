@@ -53,6 +53,10 @@ const NOTE_BYTES_MAX: u64 = 64 << 20;
 pub const NOTES_PER_MINUTE: u64 = 60;
 /// A hundred a second.
 const NOTES_PER_MINUTE_MAX: u64 = 6_000;
+/// Accesses to secrets per minute: ten a second, each an entry that is made durable.
+pub const ACCESSES_PER_MINUTE: u64 = 600;
+/// A thousand a second: more than a disk makes durable.
+const ACCESSES_PER_MINUTE_MAX: u64 = 60_000;
 /// Bytes of the agent's own directory, where it has one.
 pub const STORAGE: u64 = 64 << 20;
 /// Beyond this an agent wants a database, not a directory.
@@ -95,6 +99,8 @@ pub enum LimitName {
     NoteBytes,
     /// Remarks per minute.
     NotesPerMinute,
+    /// Accesses to secrets per minute.
+    AccessesPerMinute,
     /// Bytes in the agent's directory.
     Storage,
     /// Files in the agent's directory.
@@ -103,7 +109,7 @@ pub enum LimitName {
 
 impl LimitName {
     /// Every limit that a grant can name.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Memory,
         Self::Cpu,
         Self::Duration,
@@ -114,6 +120,7 @@ impl LimitName {
         Self::Output,
         Self::NoteBytes,
         Self::NotesPerMinute,
+        Self::AccessesPerMinute,
         Self::Storage,
         Self::Files,
     ];
@@ -132,6 +139,7 @@ impl LimitName {
             Self::Output => "output",
             Self::NoteBytes => "note-bytes",
             Self::NotesPerMinute => "notes-per-minute",
+            Self::AccessesPerMinute => "accesses-per-minute",
             Self::Storage => "storage",
             Self::Files => "files",
         }
@@ -151,6 +159,7 @@ impl LimitName {
             Self::Output => OUTPUT,
             Self::NoteBytes => NOTE_BYTES,
             Self::NotesPerMinute => NOTES_PER_MINUTE,
+            Self::AccessesPerMinute => ACCESSES_PER_MINUTE,
             Self::Storage => STORAGE,
             Self::Files => FILES,
         }
@@ -170,6 +179,7 @@ impl LimitName {
             Self::Output => OUTPUT_MAX,
             Self::NoteBytes => NOTE_BYTES_MAX,
             Self::NotesPerMinute => NOTES_PER_MINUTE_MAX,
+            Self::AccessesPerMinute => ACCESSES_PER_MINUTE_MAX,
             Self::Storage => STORAGE_MAX,
             Self::Files => FILES_MAX,
         }
@@ -187,7 +197,12 @@ impl LimitName {
             | Self::Handles
             | Self::Instances
             | Self::Payload => 1,
-            Self::Output | Self::NoteBytes | Self::NotesPerMinute | Self::Storage | Self::Files => 0,
+            Self::Output
+            | Self::NoteBytes
+            | Self::NotesPerMinute
+            | Self::AccessesPerMinute
+            | Self::Storage
+            | Self::Files => 0,
         }
     }
 
@@ -236,6 +251,7 @@ impl LimitName {
             | Self::Handles
             | Self::Instances
             | Self::NotesPerMinute
+            | Self::AccessesPerMinute
             | Self::Files => Unit::Count,
         }
     }

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::limit_name::{
-    CPU, DURATION, FILES, HANDLES, INSTANCES, LimitName, MEMORY, NOTE_BYTES, NOTES_PER_MINUTE, OUTPUT,
-    PAYLOAD, STORAGE, TABLE,
+    ACCESSES_PER_MINUTE, CPU, DURATION, FILES, HANDLES, INSTANCES, LimitName, MEMORY, NOTE_BYTES,
+    NOTES_PER_MINUTE, OUTPUT, PAYLOAD, STORAGE, TABLE,
 };
 use crate::line;
 
@@ -137,6 +137,8 @@ pub struct Limits {
     pub note_bytes: u64,
     /// Remarks per minute.
     pub notes_per_minute: u64,
+    /// Accesses to secrets per minute.
+    pub accesses_per_minute: u64,
     /// Bytes in the agent's directory.
     pub storage: u64,
     /// Files in the agent's directory.
@@ -156,6 +158,7 @@ impl Limits {
         output: OUTPUT,
         note_bytes: NOTE_BYTES,
         notes_per_minute: NOTES_PER_MINUTE,
+        accesses_per_minute: ACCESSES_PER_MINUTE,
         storage: STORAGE,
         files: FILES,
     };
@@ -174,6 +177,7 @@ impl Limits {
             LimitName::Output => self.output,
             LimitName::NoteBytes => self.note_bytes,
             LimitName::NotesPerMinute => self.notes_per_minute,
+            LimitName::AccessesPerMinute => self.accesses_per_minute,
             LimitName::Storage => self.storage,
             LimitName::Files => self.files,
         }
@@ -259,6 +263,7 @@ impl Limits {
             LimitName::Output => self.output = amount,
             LimitName::NoteBytes => self.note_bytes = amount,
             LimitName::NotesPerMinute => self.notes_per_minute = amount,
+            LimitName::AccessesPerMinute => self.accesses_per_minute = amount,
             LimitName::Storage => self.storage = amount,
             LimitName::Files => self.files = amount,
         }

@@ -5,12 +5,28 @@
 //! ([`crate::custody`], which alone opens a vault), and the log ([`crate::audited_vault`]). Keeps I6: using a secret
 //! and revealing it are different requests.
 
+mod change;
+mod document;
 mod error;
+mod held;
+mod operation;
+mod portable;
 mod request;
+mod sealing;
 mod secret;
+mod state;
+mod typed;
 
+pub(crate) use change::{Accesses, Circumstances};
+pub(crate) use document::DOCUMENT_MAX;
 pub use error::VaultError;
+pub(crate) use held::OpenSecrets;
+pub(crate) use operation::carry_out;
 pub use request::{
-    Change, Cipher, MacAlgorithm, Noted, Operation, Opening, Recipient, VaultAnswer, VaultRequest,
+    Change, Cipher, MacAlgorithm, Noted, Opening, Operation, Recipient, VaultAnswer, VaultRequest,
 };
 pub use secret::{Metadata, SECRET_MAX, SecretId, SecretIdError, SecretType, Version};
+pub(crate) use state::Vault;
+
+#[cfg(test)]
+mod tests;

@@ -23,7 +23,7 @@ pub struct SecretIdError {
     pub text: String,
 }
 
-/// What kind of secret it is. Each is checked for its own form when it is stored.
+/// What kind of secret it is. Each is checked for its own form when it is stored. In the order of their words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SecretType {
@@ -31,15 +31,15 @@ pub enum SecretType {
     ApiKey,
     /// PEM: a certificate chain, with or without its private key.
     Certificate,
-    /// One line of text.
-    Password,
     /// A signed token in its compact form (RFC 7519).
     Jwt,
+    /// One line of text.
+    Password,
 }
 
 impl SecretType {
     /// Every type.
-    pub const ALL: [Self; 4] = [Self::ApiKey, Self::Certificate, Self::Password, Self::Jwt];
+    pub const ALL: [Self; 4] = [Self::ApiKey, Self::Certificate, Self::Jwt, Self::Password];
 
     /// The type's word.
     #[must_use]
@@ -135,5 +135,17 @@ mod tests {
         for text in ["", "weather", "api-key/weather", "api_key/", "api_key/a/b", "api_key/A B", "/weather"] {
             assert!(text.parse::<SecretId>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn the_order_of_secrets_is_that_of_their_text() {
+        let mut ids: Vec<SecretId> = SecretType::ALL
+            .into_iter()
+            .flat_map(|kind| {
+                ["b", "a-c", "ab", "a"].map(|name| SecretId { kind, name: name.parse().unwrap() })
+            })
+            .collect();
+        ids.sort();
+        assert!(ids.is_sorted_by_key(ToString::to_string));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Keeps I5 (a note is durable before its answer) and I7 (notes have a rate and a size).
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use kos_core::permission::Grant;
 use kos_core::permission::marker::AuditNote;
@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use crate::agent::{Agent, Powers};
 use crate::bindings::{Error, audit};
 use crate::outcome::Ended;
+use crate::rate::Rate;
 
 /// Longest topic. The contract says so.
 const TOPIC_BYTES: usize = 64;
@@ -60,30 +61,20 @@ fn check(topic: &str, text: &str) -> Result<(), Error> {
 #[derive(Debug)]
 pub(crate) struct Notes {
     bytes_left: u64,
-    per_minute: u64,
-    window: Option<Instant>,
-    in_window: u64,
+    rate: Rate,
 }
 
 impl Notes {
-    /// The rate is counted over windows of this length.
-    const WINDOW: Duration = Duration::from_secs(60);
-
     pub(crate) fn new(bytes: u64, per_minute: u64) -> Self {
-        Self { bytes_left: bytes, per_minute, window: None, in_window: 0 }
+        Self { bytes_left: bytes, rate: Rate::per_minute(per_minute) }
     }
 
     /// Whether the rate allows a note now. A note beyond the size ends the agent: what it would say is lost either way, and
     /// the reason should not be.
     fn admit(&mut self, bytes: usize, now: Instant) -> Result<bool, Ended> {
-        if self.window.is_none_or(|began| now.duration_since(began) >= Self::WINDOW) {
-            self.window = Some(now);
-            self.in_window = 0;
-        }
-        if self.in_window >= self.per_minute {
+        if !self.rate.admit(now) {
             return Ok(false);
         }
-        self.in_window = self.in_window.saturating_add(1);
         self.bytes_left = self.bytes_left.checked_sub(bytes as u64).ok_or(Ended::Notes)?;
         Ok(true)
     }
@@ -92,16 +83,6 @@ impl Notes {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn notes_beyond_the_rate_wait_for_the_next_minute() {
-        let mut notes = Notes::new(1000, 2);
-        let start = Instant::now();
-        assert_eq!(notes.admit(1, start), Ok(true));
-        assert_eq!(notes.admit(1, start), Ok(true));
-        assert_eq!(notes.admit(1, start + Duration::from_secs(59)), Ok(false));
-        assert_eq!(notes.admit(1, start + Duration::from_secs(60)), Ok(true));
-    }
 
     #[test]
     fn notes_beyond_the_size_end_the_agent() {

@@ -9,25 +9,18 @@ mod hash;
 mod keys;
 
 use kos_core::permission::marker::{CryptoHash, CryptoOpen, CryptoSeal, CryptoSign, CryptoVerify};
+use wasmtime::AsContext;
 use wasmtime::component::{Linker, LinkerInstance, Resource, ResourceType, WasmList};
-use wasmtime::{AsContext, StoreContextMut, Trap};
 
+use super::call::{Answer, Call, enter, enter_with_key};
 use crate::agent::Agent;
-use crate::bindings::Error;
 use crate::bindings::crypto::Algorithm;
-use crate::outcome::Ended;
 
 #[expect(unreachable_pub, reason = "the generated bindings name it in public items of their own")]
 pub use hash::Hasher;
 
 /// The interface's full name.
 const INTERFACE: &str = "kos:agent/crypto@0.1.0";
-
-/// What every function here returns: a trap, or an answer that may be an error of the contract.
-type Answer<T> = wasmtime::Result<(Result<T, Error>,)>;
-
-/// A call from a guest.
-type Call<'a> = StoreContextMut<'a, Agent>;
 
 pub(super) fn add_to_linker(linker: &mut Linker<Agent>) -> wasmtime::Result<()> {
     let mut interface = linker.instance(INTERFACE)?;
@@ -51,34 +44,6 @@ fn add_hasher(interface: &mut LinkerInstance<'_, Agent>) -> wasmtime::Result<()>
     interface.func_wrap("[static]hasher.open", hasher_open)?;
     interface.func_wrap("[method]hasher.update", hasher_update)?;
     interface.func_wrap("[method]hasher.finish", hasher_finish)
-}
-
-/// Fuel of a call with keys, on top of what its bytes cost: the least that one of them takes.
-const KEY_FUEL: u64 = 10_000;
-
-/// Counts the call, charges its bytes to the agent's CPU budget at one unit each, and ends the agent that sends more than one call
-/// may carry or that has no fuel left for it.
-fn enter(call: &mut Call<'_>, lengths: &[usize]) -> wasmtime::Result<()> {
-    let agent = call.data_mut();
-    agent.calls = agent.calls.saturating_add(1);
-    let carried = lengths.iter().fold(0_usize, |sum, length| sum.saturating_add(*length));
-    if carried > agent.powers.payload {
-        return Err(Ended::Payload.into());
-    }
-    burn(call, carried as u64)
-}
-
-/// As [`enter`], for work with keys.
-fn enter_with_key(call: &mut Call<'_>, lengths: &[usize]) -> wasmtime::Result<()> {
-    enter(call, lengths)?;
-    burn(call, KEY_FUEL)
-}
-
-/// What the host computes for the agent is the agent's computing (I7).
-fn burn(call: &mut Call<'_>, fuel: u64) -> wasmtime::Result<()> {
-    let left = call.get_fuel()?;
-    call.set_fuel(left.saturating_sub(fuel))?;
-    if left < fuel { Err(Trap::OutOfFuel.into()) } else { Ok(()) }
 }
 
 fn hash_once(mut call: Call<'_>, (algorithm, data): (Algorithm, WasmList<u8>)) -> Answer<Vec<u8>> {

@@ -6,8 +6,10 @@
 //! In scope: the wiring between contract, gate and core. Out of scope: the rules (`kos_core::permission`).
 
 pub(crate) mod audit;
+mod call;
 pub(crate) mod crypto;
 pub(crate) mod identity;
+mod vault;
 
 use wasmtime::component::{HasSelf, Linker};
 
@@ -20,10 +22,11 @@ pub(crate) enum Interface {
     Identity,
     Crypto,
     Audit,
+    Vault,
 }
 
 impl Interface {
-    pub(crate) const ALL: [Self; 3] = [Self::Identity, Self::Crypto, Self::Audit];
+    pub(crate) const ALL: [Self; 4] = [Self::Identity, Self::Crypto, Self::Audit, Self::Vault];
 
     /// The interface's name within the package.
     pub(crate) fn name(self) -> &'static str {
@@ -31,6 +34,7 @@ impl Interface {
             Self::Identity => "identity",
             Self::Crypto => "crypto",
             Self::Audit => "audit",
+            Self::Vault => "vault",
         }
     }
 
@@ -44,6 +48,7 @@ impl Interface {
             Self::Identity => bindings::identity::add_to_linker::<_, HasSelf<Agent>>(linker, |agent| agent),
             Self::Crypto => crypto::add_to_linker(linker),
             Self::Audit => bindings::audit::add_to_linker::<_, HasSelf<Agent>>(linker, |agent| agent),
+            Self::Vault => vault::add_to_linker(linker),
         }
     }
 }

@@ -95,7 +95,7 @@ fn answer(inner: &Inner, request: &Request) -> Answer {
             runs: inner.runs.table().iter().map(|(run, active)| describe(run, active)).collect(),
         },
         Request::Stop { run } => stop(inner, |id, active| id == run || active.name == *run),
-        Request::StopAll {} => stop(inner, |_, _| true),
+        Request::StopAll {} => Answer::Done { runs: inner.runs.stop_all() },
         Request::Reload {} => {
             inner.reload();
             Answer::Done { runs: inner.runs.table().len() }

@@ -10,4 +10,5 @@ mod limits;
 mod network;
 mod stop;
 mod storage;
+mod vault;
 mod world;

@@ -7,7 +7,7 @@ use super::guests;
 use super::world::{Agent, World, quiet};
 
 #[test]
-fn a_name_is_looked_up_only_while_a_grant_in_force_lists_it() {
+fn a_name_is_looked_up_and_a_connection_kept_only_while_a_grant_in_force_lists_it() {
     let world = World::new();
     let code = guests::main(guests::LOOPS);
     let agent = Agent { network: "restricted", ..Agent::of(&code) };
@@ -28,10 +28,12 @@ fn a_name_is_looked_up_only_while_a_grant_in_force_lists_it() {
         ["revoked.example", "ends.example", "secret-in-a-name.example"]
             .map(|name| network.may_look_up(name, &powers.gate))
     };
-    assert_eq!(looked_up(), [true, true, false]);
+    let connected = crate::network::tcp::still_granted(&network, &powers, 443);
+    let elsewhere = crate::network::tcp::still_granted(&network, &powers, 80);
+    assert_eq!((looked_up(), connected(), elsewhere()), ([true, true, false], true, true));
     world.revoke(revoked);
     world.host.reload();
-    assert_eq!(looked_up(), [false, true, false]);
+    assert_eq!((looked_up(), connected(), elsewhere()), ([false, true, false], false, true));
     world.clock.advance(Duration::from_secs(31 * 24 * 3_600));
     assert_eq!(looked_up(), [false, false, false]);
     run.stopper().stop();

@@ -1,5 +1,7 @@
 //! Stopping, reloading and revoking while an agent runs.
 
+use kos_core::durable::Lock;
+
 use super::guests::{self, HASH, expects_error};
 use super::world::{ALL, Agent, World, eventually, quiet};
 use crate::Outcome;
@@ -136,4 +138,24 @@ fn stopping_all_ends_all() {
         assert_eq!(run.wait().outcome, Outcome::Killed);
     }
     eventually("the end of all runs", || world.log.open_runs().unwrap().is_empty());
+}
+
+#[test]
+fn stopping_all_ends_what_is_being_launched() {
+    let world = World::new();
+    let code = guests::main(guests::LOOPS);
+    let agent = Agent::of(&code);
+    world.grant(agent, LONG);
+    let loaded = world.host.load("agent.wasm", world.signed(agent)).unwrap();
+    let inner = &world.host.inner;
+    let places = inner.places.available_permits();
+    // The launch entry waits for whoever writes the log, and the run is in no table yet.
+    let writing = Lock::exclusive(&inner.home.log().join("lock")).unwrap();
+    std::thread::scope(|scope| {
+        let launching = scope.spawn(|| world.host.start(&loaded, quiet()).unwrap().wait());
+        eventually("a launch under way", || inner.places.available_permits() < places);
+        world.host.stop_all();
+        drop(writing);
+        assert_eq!(launching.join().unwrap().outcome, Outcome::Killed);
+    });
 }

@@ -121,6 +121,22 @@ impl World {
         Host::with_compiler(options, Compiler::Here).unwrap()
     }
 
+    /// Another host on the same home, in this environment.
+    pub(super) fn host_in(&self, environment: &str) -> Host {
+        let options = HostOptions {
+            environment: Some(environment.parse().unwrap()),
+            capacity: Capacity::of(2),
+            ..HostOptions::new(
+                self.home.clone(),
+                self.config.clone(),
+                Arc::clone(&self.custodian),
+                Arc::clone(&self.log),
+                Arc::clone(&self.clock) as Arc<dyn Clock>,
+            )
+        };
+        Host::with_compiler(options, Compiler::Here).unwrap()
+    }
+
     pub(super) fn folder(&self) -> &std::path::Path {
         self.folder.path()
     }

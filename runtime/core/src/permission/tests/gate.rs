@@ -58,6 +58,41 @@ fn a_refused_call_is_recorded_with_its_whole_cause() {
 }
 
 #[test]
+fn what_was_authorised_can_be_refused_after_all_and_that_is_recorded() {
+    let ledger = Arc::new(DenialLedger::new());
+    let recorder = Arc::clone(&ledger);
+    let gate = Gate::new(
+        effective(&[grant(&[(SIGN, allow(&["receipt"]))])]),
+        Arc::new(ManualClock::at(at(2_000))),
+        Arc::new(move |denied| {
+            recorder.note(denied);
+        }),
+    );
+    let granted = gate.authorize::<CryptoSign>("receipt").unwrap();
+    let denied = gate.withdraw(granted, Reason::NoSuchSecret);
+    assert_eq!((denied.capability, denied.scope.as_str()), (SIGN, "receipt"));
+    assert_eq!(ledger.counts_so_far().0[0].reason, Reason::NoSuchSecret);
+}
+
+#[test]
+fn a_scope_is_covered_while_its_rule_is_in_force_and_spends_nothing() {
+    let (clock, gate) = gate_at(2_000, on_condition(&["receipt*", "!receipt-x*"], &["uses<=1"]));
+    for _ in 0..3 {
+        assert!(gate.covers::<CryptoSign>("receipt-1"));
+    }
+    assert_eq!(outcome(&gate), "allowed");
+    assert_eq!(outcome(&gate), "exhausted");
+    assert!(gate.covers::<CryptoSign>("receipt-1"));
+    for denied in ["receipt-x", "receipt-xy", "payment", "", "receipt 1"] {
+        assert!(!gate.covers::<CryptoSign>(denied), "{denied}");
+    }
+    clock.set(at(u64::MAX));
+    assert!(!gate.covers::<CryptoSign>("receipt-1"));
+    gate.revoke_all();
+    assert!(!gate.covers::<CryptoSign>("receipt-1"));
+}
+
+#[test]
 fn an_address_is_reached_while_a_grant_that_names_it_is_in_force_and_no_longer() {
     let reaching = |host: &str, expires| AgentPermissions {
         resource_access: ResourceAccess {

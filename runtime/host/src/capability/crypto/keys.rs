@@ -10,12 +10,10 @@ use kos_core::permission::Grant;
 use kos_core::permission::marker::{CryptoOpen, CryptoSeal, CryptoSign, CryptoVerify};
 
 use crate::bindings::Error;
+use crate::capability::call::is_context;
 
 /// What agents sign under: no format of the host's own begins with it.
 const TYPE_PREFIX: &str = "application/vnd.kos.agent.";
-
-/// Longest context. The contract says so.
-const CONTEXT_BYTES: usize = 64;
 
 /// HPKE's `info` between agents: empty, so that other implementations need to know nothing more than RFC 9180. Everything else in
 /// kOS uses one that is not empty.
@@ -85,8 +83,7 @@ pub(super) async fn open(
 }
 
 fn payload_type(context: &str) -> Result<String, Error> {
-    let is_allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
-    if context.is_empty() || context.len() > CONTEXT_BYTES || !context.bytes().all(is_allowed) {
+    if !is_context(context) {
         return Err(Error::Invalid("context".into()));
     }
     Ok(format!("{TYPE_PREFIX}{context}"))

@@ -1,0 +1,245 @@
+//! The files of one vault: the state that the log knows of, and no other, is the present one.
+//!
+//! ```text
+//! vault/ENV.json              the present state
+//! vault/.ENV.DIGEST.next      a state that is prepared; DIGEST is that of its bytes
+//! vault/.ENV.lock             held by whoever changes the vault, from preparing to keeping
+//! ```
+//!
+//! In scope: reading, the three steps of a change, and what a crash between them left. Out of scope: what a state holds
+//! ([`crate::vault`]), the log between the steps ([`crate::audited_vault`]). Keeps I8: a prepared state is durable before
+//! the log notes it, and is found by the digest that the log noted, so that nothing which the log knows of is ever
+//! written over.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::super::error::CustodyError;
+use super::super::keyring::Stamp;
+use super::Asked;
+use crate::durable::{self, DurableError, Lock};
+use crate::id::Digest;
+use crate::vault::{DOCUMENT_MAX, Noted, Vault, VaultError};
+
+/// What is there of one vault.
+#[derive(Default)]
+pub(super) struct Files {
+    loaded: Option<Loaded>,
+    prepared: Option<Prepared>,
+}
+
+/// A state that was read or put in place, and the file that it is in.
+struct Loaded {
+    stamp: Stamp,
+    noted: Noted,
+    vault: Vault,
+}
+
+/// A state beside the vault, and the right to put it in place.
+struct Prepared {
+    noted: Noted,
+    vault: Vault,
+    _lock: Lock,
+}
+
+impl Files {
+    /// The present state as it was found last; none before the first change.
+    pub(super) fn vault(&self) -> Option<&Vault> {
+        self.loaded.as_ref().map(|loaded| &loaded.vault)
+    }
+
+    /// Makes sure that the present state is the one that the log knows of. Says whether it is another than before.
+    pub(super) fn open(&mut self, asked: &Asked<'_>) -> Result<bool, CustodyError> {
+        if self.is_prepared(asked) {
+            self.keep(asked)?;
+            return Ok(true);
+        }
+        if self.is_present(asked)? {
+            return Ok(false);
+        }
+        if !self.read(asked)? {
+            let lock = self.try_lock(asked)?;
+            self.recover(asked, &lock)?;
+        }
+        Ok(true)
+    }
+
+    /// As [`Self::open`], and gives the right to change the vault.
+    pub(super) fn open_to_change(&mut self, asked: &Asked<'_>) -> Result<Lock, CustodyError> {
+        if self.is_prepared(asked) {
+            self.keep(asked)?;
+        }
+        let lock = self.try_lock(asked)?;
+        if !self.is_present(asked)? && !self.read(asked)? {
+            self.recover(asked, &lock)?;
+        }
+        Ok(lock)
+    }
+
+    /// Writes a state beside the vault, durably, and holds the lock until it is kept or forgotten.
+    pub(super) fn prepare(
+        &mut self,
+        asked: &Asked<'_>,
+        vault: Vault,
+        lock: Lock,
+    ) -> Result<Noted, CustodyError> {
+        let (bytes, noted) = vault.to_bytes(&shown(asked))?;
+        if bytes.len() as u64 > DOCUMENT_MAX {
+            return Err(vault.full().into());
+        }
+        let path = next_file(asked, &noted.digest);
+        let written =
+            durable::write_new(&path, &bytes).and_then(|()| durable::sync_directory(&asked.home.vault()));
+        if let Err(error) = written {
+            // Nobody knows of it yet; that it may stay behind harms nothing.
+            let _ = fs::remove_file(&path);
+            return Err(error.into());
+        }
+        self.prepared = Some(Prepared { noted, vault, _lock: lock });
+        Ok(noted)
+    }
+
+    /// Puts the prepared state in place, which the log knows of by now.
+    pub(super) fn keep(&mut self, asked: &Asked<'_>) -> Result<(), CustodyError> {
+        let Some(prepared) = self.prepared.take_if(|prepared| Some(prepared.noted) == asked.noted) else {
+            let is_kept =
+                asked.noted.is_some() && self.loaded.as_ref().map(|loaded| loaded.noted) == asked.noted;
+            return if is_kept { Ok(()) } else { Err(VaultError::NotPrepared.into()) };
+        };
+        // If this fails, the state is found by its digest when the vault is opened next.
+        self.loaded = None;
+        put_in_place(asked, &prepared.noted.digest)?;
+        clear(asked);
+        self.load(asked, prepared.noted, prepared.vault)
+    }
+
+    /// Gives up the prepared state. Its file stays until the next change is kept: if the log failed, it may yet turn out
+    /// to know of it.
+    pub(super) fn forget_prepared(&mut self) {
+        self.prepared = None;
+    }
+
+    fn is_prepared(&self, asked: &Asked<'_>) -> bool {
+        self.prepared.as_ref().is_some_and(|prepared| Some(prepared.noted) == asked.noted)
+    }
+
+    /// Whether the state that the log knows of is the one that was read, and still lies there.
+    fn is_present(&self, asked: &Asked<'_>) -> Result<bool, CustodyError> {
+        let stamp = Stamp::of(&file(asked))?;
+        Ok(match (&self.loaded, asked.noted) {
+            (Some(loaded), Some(noted)) => loaded.noted == noted && Some(loaded.stamp) == stamp,
+            (None, None) => stamp.is_none(),
+            (Some(_), None) | (None, Some(_)) => false,
+        })
+    }
+
+    /// Reads the file, if it is the state that the log knows of.
+    fn read(&mut self, asked: &Asked<'_>) -> Result<bool, CustodyError> {
+        self.loaded = None;
+        let Some(noted) = asked.noted else { return Ok(false) };
+        match read(&file(asked), asked)?.filter(|bytes| Digest::of(bytes) == noted.digest) {
+            Some(bytes) => self.load(asked, noted, parse(&bytes, asked)?).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    /// Puts the state that the log knows of in place, if a crash came before that; else says what lies there instead.
+    fn recover(&mut self, asked: &Asked<'_>, _lock: &Lock) -> Result<(), CustodyError> {
+        // Whoever held the lock before may have put it in place.
+        if self.read(asked)? {
+            return Ok(());
+        }
+        if let Some(noted) = asked.noted {
+            let next = read(&next_file(asked, &noted.digest), asked)?;
+            if let Some(bytes) = next.filter(|bytes| Digest::of(bytes) == noted.digest) {
+                let vault = parse(&bytes, asked)?;
+                put_in_place(asked, &noted.digest)?;
+                return self.load(asked, noted, vault);
+            }
+        }
+        let found = match read(&file(asked), asked)? {
+            None if asked.noted.is_none() => return Ok(()),
+            None => "nothing".to_owned(),
+            Some(bytes) => {
+                let generation = parse(&bytes, asked)?.generation();
+                described(&Noted { generation, digest: Digest::of(&bytes) })
+            }
+        };
+        let expected = asked.noted.as_ref().map_or("nothing".to_owned(), described);
+        let environment = asked.environment.clone();
+        Err(VaultError::RolledBack { environment, found, expected }.into())
+    }
+
+    fn load(&mut self, asked: &Asked<'_>, noted: Noted, vault: Vault) -> Result<(), CustodyError> {
+        // A file that is replaced between reading and this look has another digest than the log will know of.
+        self.loaded = Stamp::of(&file(asked))?.map(|stamp| Loaded { stamp, noted, vault });
+        Ok(())
+    }
+
+    fn try_lock(&self, asked: &Asked<'_>) -> Result<Lock, CustodyError> {
+        if self.prepared.is_some() {
+            return Err(VaultError::Busy.into());
+        }
+        durable::create_private_dir(&asked.home.vault())?;
+        let path = asked.home.vault().join(format!(".{}.lock", asked.environment));
+        Ok(Lock::try_exclusive(&path)?.ok_or(VaultError::Busy)?)
+    }
+}
+
+fn file(asked: &Asked<'_>) -> PathBuf {
+    asked.home.vault().join(format!("{}.json", asked.environment))
+}
+
+fn next_file(asked: &Asked<'_>, digest: &Digest) -> PathBuf {
+    asked.home.vault().join(format!(".{}.{}.next", asked.environment, digest.to_hex()))
+}
+
+fn shown(asked: &Asked<'_>) -> String {
+    file(asked).display().to_string()
+}
+
+fn described(noted: &Noted) -> String {
+    format!("generation {} ({})", noted.generation, noted.digest)
+}
+
+/// Nothing for a file that is not there.
+fn read(path: &Path, asked: &Asked<'_>) -> Result<Option<Vec<u8>>, CustodyError> {
+    match durable::read_capped(path, DOCUMENT_MAX) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(DurableError::TooLarge { max, .. }) => {
+            Err(VaultError::Malformed { file: shown(asked), cause: format!("it has more than {max} bytes") }
+                .into())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn parse(bytes: &[u8], asked: &Asked<'_>) -> Result<Vault, CustodyError> {
+    Ok(Vault::parse(bytes, asked.environment, asked.root.expose(), &shown(asked))?)
+}
+
+fn put_in_place(asked: &Asked<'_>, digest: &Digest) -> Result<(), CustodyError> {
+    let path = file(asked);
+    fs::rename(next_file(asked, digest), &path).map_err(|source| DurableError::Io {
+        action: "replace",
+        path,
+        source,
+    })?;
+    Ok(durable::sync_directory(&asked.home.vault())?)
+}
+
+/// Removes what changes that were given up left beside the vault. Only once a later state is in place, which the log
+/// knows of: an entry that failed to be written cannot appear behind that one's.
+fn clear(asked: &Asked<'_>) {
+    let prefix = format!(".{}.", asked.environment);
+    let Ok(listing) = fs::read_dir(asked.home.vault()) else { return };
+    for entry in listing.flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with(&prefix) && name.ends_with(".next") {
+            // One that cannot be removed now is removed by the next change.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}

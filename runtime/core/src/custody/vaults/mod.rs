@@ -1,0 +1,169 @@
+//! The vaults of a home, opened: which state of each is the present one, and what is done with its secrets.
+//!
+//! In scope: carrying out what is asked, the secrets that stay open, the present time. Out of scope: the files and the three
+//! steps of a change ([`files`]), the format ([`crate::vault`]), who may ask. It lives inside the custodian alone, and never
+//! waits for another process, as that process' log may need this custodian (I6).
+
+mod files;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+
+use super::error::CustodyError;
+use super::request::Secret;
+use super::root::RootKey;
+use crate::clock::Timestamp;
+use crate::home::Home;
+use crate::id::Name;
+use crate::vault::{
+    Accesses, Change, Circumstances, Noted, OpenSecrets, SecretId, Vault, VaultAnswer, VaultError,
+    VaultRequest, carry_out,
+};
+use files::Files;
+
+/// The vaults of one home.
+#[derive(Default)]
+pub(super) struct Vaults {
+    environments: HashMap<Name, Environment>,
+    secrets: OpenSecrets,
+}
+
+/// What is known of one vault.
+#[derive(Default)]
+struct Environment {
+    files: Files,
+    accesses: Accesses,
+}
+
+/// What is asked, of which vault, and when.
+pub(super) struct Asked<'a> {
+    pub(super) home: &'a Home,
+    pub(super) root: &'a RootKey,
+    pub(super) environment: &'a Name,
+    /// The state that the log knows of.
+    pub(super) noted: Option<Noted>,
+    /// The present.
+    pub(super) now: Timestamp,
+    /// What an import takes over.
+    pub(super) imported: Option<Vault>,
+}
+
+impl Vaults {
+    /// Answers a request.
+    pub(super) fn answer(
+        &mut self,
+        asked: &Asked<'_>,
+        request: &VaultRequest,
+    ) -> Result<VaultAnswer, CustodyError> {
+        match request {
+            VaultRequest::Prepare { change } => self.prepare(asked, change),
+            VaultRequest::Keep => {
+                self.environment(asked).files.keep(asked)?;
+                self.close_changed(asked);
+                Ok(VaultAnswer::Done)
+            }
+            VaultRequest::Drop => {
+                self.environment(asked).files.forget_prepared();
+                Ok(VaultAnswer::Done)
+            }
+            VaultRequest::List => self.list(asked),
+            VaultRequest::Versions { id } => {
+                let environment = self.opened(asked)?;
+                let versions = environment.files.vault().map(|vault| vault.versions(id));
+                Ok(VaultAnswer::Versions { versions: versions.unwrap_or_else(|| Err(missing(asked, id)))? })
+            }
+            VaultRequest::Use { id, operation } => {
+                let made = self.with_secret(asked, id, |secret| carry_out(id, secret, operation))??;
+                Ok(made)
+            }
+            VaultRequest::Reveal { id } => {
+                let value = self.with_secret(asked, id, |secret| Secret::new(secret.to_vec()))?;
+                Ok(VaultAnswer::Revealed { value })
+            }
+            VaultRequest::Export { to } => {
+                let document = match self.opened(asked)?.files.vault() {
+                    Some(vault) => vault.export(to)?,
+                    None => Vault::begin(asked.environment, asked.root.expose(), asked.now)?.export(to)?,
+                };
+                Ok(VaultAnswer::Exported { document })
+            }
+        }
+    }
+
+    fn prepare(&mut self, asked: &Asked<'_>, change: &Change) -> Result<VaultAnswer, CustodyError> {
+        let environment = self.environment(asked);
+        let lock = environment.files.open_to_change(asked)?;
+        let with = Circumstances {
+            now: asked.now,
+            root: asked.root.expose(),
+            accesses: &environment.accesses,
+            imported: asked.imported.as_ref(),
+        };
+        let next = match environment.files.vault() {
+            Some(present) => present.changed(change, &with)?,
+            None => {
+                Vault::begin(asked.environment, asked.root.expose(), asked.now)?.changed(change, &with)?
+            }
+        };
+        let noted = environment.files.prepare(asked, next, lock)?;
+        Ok(VaultAnswer::Prepared { noted })
+    }
+
+    fn list(&mut self, asked: &Asked<'_>) -> Result<VaultAnswer, CustodyError> {
+        let environment = self.opened(asked)?;
+        let mut secrets = environment.files.vault().map(Vault::list).unwrap_or_default();
+        for known in &mut secrets {
+            known.last_accessed = known.last_accessed.max(environment.accesses.get(&known.id).copied());
+        }
+        Ok(VaultAnswer::List { secrets })
+    }
+
+    /// What `work` makes of a secret that has not ended.
+    fn with_secret<T>(
+        &mut self,
+        asked: &Asked<'_>,
+        id: &SecretId,
+        work: impl FnOnce(&[u8]) -> T,
+    ) -> Result<T, CustodyError> {
+        self.opened(asked)?;
+        let Self { environments, secrets } = self;
+        let environment = environments.entry(asked.environment.clone()).or_default();
+        let vault = environment.files.vault().ok_or_else(|| missing(asked, id))?;
+        let found = match vault.find(id, asked.now) {
+            Ok(found) => found,
+            Err(refused) => {
+                secrets.close(asked.environment, id);
+                return Err(refused.into());
+            }
+        };
+        let made = work(secrets.opened(asked.environment, id, found.generation(), || found.open())?);
+        environment.accesses.insert(id.clone(), asked.now);
+        Ok(made)
+    }
+
+    /// The environment, its vault being the one that the log knows of.
+    fn opened(&mut self, asked: &Asked<'_>) -> Result<&mut Environment, CustodyError> {
+        let was_read = self.environment(asked).files.open(asked)?;
+        if was_read {
+            self.close_changed(asked);
+        }
+        Ok(self.environment(asked))
+    }
+
+    /// Erases what the present state does not hold any more.
+    fn close_changed(&mut self, asked: &Asked<'_>) {
+        let Self { environments, secrets } = self;
+        let vault = environments.get(asked.environment).and_then(|environment| environment.files.vault());
+        secrets
+            .keep(asked.environment, |id, generation| vault.is_some_and(|vault| vault.holds(id, generation)));
+    }
+
+    fn environment(&mut self, asked: &Asked<'_>) -> &mut Environment {
+        self.environments.entry(asked.environment.clone()).or_default()
+    }
+}
+
+fn missing(asked: &Asked<'_>, id: &SecretId) -> VaultError {
+    VaultError::NoSuchSecret { id: id.clone(), environment: asked.environment.clone() }
+}
