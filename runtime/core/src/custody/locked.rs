@@ -3,7 +3,10 @@
 //! Source: `mlock(2)`, `madvise(2)` (`MADV_DONTDUMP`, `MADV_WIPEONFORK`), Linux. In scope: pages shared by small secrets, as
 //! the system lets a process lock few of them. Out of scope: copies that a computation makes on its stack, but for
 //! [`erase_stack`]. Where no more may be locked, a secret lies in a page that is not, and a warning says so.
-#![expect(unsafe_code, reason = "pages of our own can be had, locked and reached in no safe way; all of it is in this file")]
+#![expect(
+    unsafe_code,
+    reason = "pages of our own can be had, locked and reached in no safe way; all of it is in this file"
+)]
 
 use std::alloc::{Layout, handle_alloc_error};
 use std::ops::Range;
@@ -16,8 +19,6 @@ use zeroize::Zeroize as _;
 
 /// Secrets begin at multiples of this: a pair of private keys fits exactly, a page holds 64 of them.
 const SLOT: usize = 64;
-/// More of the stack than any computation with a key uses.
-const STACK: usize = 128 * 1024;
 
 /// The pages that hold something; each is given back with its last secret.
 static PAGES: Mutex<Vec<Weak<Page>>> = Mutex::new(Vec::new());
@@ -46,7 +47,10 @@ impl LockedBytes {
     }
 
     /// Whether the system keeps them in memory.
-    #[cfg(test)]
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "what is done does not depend on it; the warning has said it")
+    )]
     pub(crate) fn is_locked(&self) -> bool {
         self.page.is_locked
     }
@@ -99,12 +103,12 @@ impl<const N: usize> LockedKey<N> {
     }
 }
 
-/// Overwrites what finished computations have left below this frame of the stack.
+/// Overwrites what finished computations have left below the caller's frame of the stack, so many bytes of it.
 #[inline(never)]
-pub(crate) fn erase_stack() {
-    let mut left_behind = [0_u8; STACK];
-    left_behind.zeroize();
-    std::hint::black_box(&left_behind);
+pub(crate) fn erase_stack<const BYTES: usize>() {
+    // A variable: a reference to the array itself would be to a constant of the program.
+    let mut blank = [0_u8; BYTES];
+    std::hint::black_box(&mut blank);
 }
 
 /// Pages from the system, in slots.
@@ -180,6 +184,9 @@ fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    use rustix::thread::CapabilitySet;
+
     use super::*;
 
     #[test]
@@ -203,6 +210,48 @@ mod tests {
             assert_eq!(LockedBytes::copied(&bytes).expose(), bytes);
         }
         assert_eq!(LockedKey::copied(&[7; 64]).expose(), &[7; 64]);
+    }
+
+    /// What the kernel says of the page that a secret lies in.
+    fn flags_of(secret: &LockedBytes) -> Vec<String> {
+        let address = secret.start().as_ptr() as usize;
+        let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let mut is_inside = false;
+        for line in maps.lines() {
+            let first = line.split_whitespace().next().unwrap();
+            if let Some((start, end)) = first.split_once('-') {
+                let [start, end] = [start, end].map(|text| usize::from_str_radix(text, 16).unwrap());
+                is_inside = (start..end).contains(&address);
+            } else if is_inside && first == "VmFlags:" {
+                return line.split_whitespace().skip(1).map(str::to_owned).collect();
+            }
+        }
+        panic!("{address:x} is mapped nowhere")
+    }
+
+    /// Without the right to lock any number of pages, which only this thread gives up.
+    fn without_privilege() {
+        let mut capabilities = rustix::thread::capabilities(None).unwrap();
+        capabilities.effective.remove(CapabilitySet::IPC_LOCK);
+        capabilities.permitted.remove(CapabilitySet::IPC_LOCK);
+        rustix::thread::set_capabilities(None, capabilities).unwrap();
+    }
+
+    #[test]
+    fn a_secret_is_locked_and_not_dumped_and_where_no_more_may_be_locked_it_says_so() {
+        let secret = LockedBytes::copied(&[1; 32]);
+        let has = |secret: &LockedBytes, flag: &str| flags_of(secret).iter().any(|known| known == flag);
+        assert!(secret.is_locked() && has(&secret, "lo") && has(&secret, "dd") && has(&secret, "wf"));
+        let limit = getrlimit(Resource::Memlock);
+        let alone = std::thread::spawn(move || {
+            without_privilege();
+            setrlimit(Resource::Memlock, Rlimit { current: Some(0), maximum: limit.maximum }).unwrap();
+            let page = Arc::new(Page::map(1));
+            setrlimit(Resource::Memlock, limit).unwrap();
+            let secret = LockedBytes { page, slots: 0..1, length: 32 };
+            assert!(!secret.is_locked() && !has(&secret, "lo") && has(&secret, "dd"));
+        });
+        alone.join().unwrap();
     }
 
     #[test]

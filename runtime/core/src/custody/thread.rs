@@ -18,6 +18,11 @@ use super::slot::{self, Unlock};
 use crate::clock::Clock;
 use crate::home::Home;
 
+/// More of the stack than the building of an answer uses; its erasure takes half a microsecond.
+const STACK_OF_ANSWER: usize = 16 * 1024;
+/// More of the stack than anything here uses.
+const STACK_OF_ALL: usize = 256 * 1024;
+
 /// A custodian in a thread of its own. Share it as `Arc<dyn Custodian>`.
 pub struct ThreadCustodian {
     requests: Option<Sender<Call>>,
@@ -42,6 +47,8 @@ impl ThreadCustodian {
         let serving = move || match root() {
             Ok(root) => {
                 let serving = Serving::new(home, root, clock, state);
+                // The frame of what comes next lies where the unlock has left its traces.
+                locked::erase_stack::<STACK_OF_ALL>();
                 if ready.send(Ok(())).is_ok() {
                     serving.serve(&incoming);
                 }
@@ -113,9 +120,16 @@ impl Serving {
     /// Answers until nobody is left to ask, or the keys are destroyed.
     fn serve(mut self, incoming: &Receiver<Call>) {
         while let Some(call) = self.next(incoming) {
-            let Some((request, answer)) = call else { continue };
+            let Some((request, answer)) = call else {
+                self.erase_stack();
+                continue;
+            };
             let is_end = matches!(request, Request::Destroy);
+            // An answer is copied whole to whoever asked, and the places in it that it leaves blank with what the stack
+            // held there before.
+            locked::erase_stack::<STACK_OF_ANSWER>();
             let given = self.answer(request);
+            self.erase_stack();
             if is_end && given.is_ok() {
                 drop(self);
                 let _ = answer.send(given);
@@ -141,6 +155,13 @@ impl Serving {
             self.lock(cause);
         }
         Some(call)
+    }
+
+    /// What the keys of before a lock have left behind, below the frame of whoever calls this.
+    fn erase_stack(&self) {
+        if let Held::HostKeys(_) = self.held {
+            locked::erase_stack::<STACK_OF_ALL>();
+        }
     }
 
     /// How long to wait at most; a locked custodian has nothing to look at.
@@ -178,7 +199,6 @@ impl Serving {
         match std::mem::replace(&mut self.held, Held::HostKeys(HostKeys::default())) {
             Held::All(keyring) => {
                 self.held = Held::HostKeys(keyring.into_host_keys());
-                locked::erase_stack();
                 self.state.tell(cause);
             }
             locked @ Held::HostKeys(_) => self.held = locked,
