@@ -106,14 +106,14 @@ struct Serving {
 }
 
 enum Held {
-    All(Keyring),
+    All(Box<Keyring>),
     HostKeys(HostKeys),
 }
 
 impl Serving {
     fn new(home: Home, root: RootKey, clock: Arc<dyn Clock>, state: LockState) -> Self {
         let watch = Watch::off(clock.uptime());
-        let held = Held::All(Keyring::new(home.clone(), root, clock.clone()));
+        let held = Held::All(Box::new(Keyring::new(home.clone(), root, clock.clone())));
         Self { home, clock, held, state, watch }
     }
 
@@ -208,7 +208,7 @@ impl Serving {
     fn unlock(&mut self, with: &Unlock) -> Result<(), CustodyError> {
         let root = slot::unlock(&self.home, with)?;
         if let Held::HostKeys(_) = self.held {
-            self.held = Held::All(Keyring::new(self.home.clone(), root, self.clock.clone()));
+            self.held = Held::All(Box::new(Keyring::new(self.home.clone(), root, self.clock.clone())));
             self.watch.note_use(self.clock.uptime());
             self.state.set(false);
         }
