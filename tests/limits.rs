@@ -57,7 +57,7 @@ fn every_attack_of_rogue_meets_its_end() {
     let listed = world.run(&rogue, &["list"]).succeeded().stdout;
     let attacks: Vec<(&str, &str)> =
         listed.lines().map(|line| line.split_once('\t').expect("a name and its end")).collect();
-    assert!(attacks.len() >= 90, "{} attacks", attacks.len());
+    assert!(attacks.len() >= 115, "{} attacks", attacks.len());
 
     let (waiting, flaws) = (Mutex::new(attacks.iter()), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {

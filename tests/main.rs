@@ -23,3 +23,4 @@ mod operator;
 mod permission;
 mod resource;
 mod stop;
+mod vault;

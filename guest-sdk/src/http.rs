@@ -42,8 +42,10 @@ pub enum Error {
     Invalid(&'static str),
     /// The secret cannot be sent: it is too short or no header value, or the request has too many.
     Secret,
-    /// More requests are under way than the host allows.
+    /// More requests are under way than the host allows, or secrets are accessed more often.
     Limited,
+    /// The host could not do it now, and nothing was sent: it is locked, or believes no server. A later request may succeed.
+    Unavailable,
     /// The server was not reached or not believed, or does not speak as it should; the text is the host's word for it.
     Failed(String),
     /// The body broke off: the connection did, or the grant has ended.
@@ -62,6 +64,7 @@ impl fmt::Display for Error {
             Self::Invalid(what) => write!(formatter, "invalid request: {what}"),
             Self::Secret => formatter.write_str("the secret cannot be sent in a header"),
             Self::Limited => formatter.write_str("limited: more requests at once than the host allows"),
+            Self::Unavailable => formatter.write_str("unavailable: the host cannot do this now; try again later"),
             Self::Failed(cause) => write!(formatter, "the request failed: {cause}"),
             Self::Interrupted => formatter.write_str("the body broke off"),
             Self::TooLarge => write!(formatter, "the body has more than {BODY_BYTES} bytes"),
@@ -77,6 +80,7 @@ impl From<ErrorCode> for Error {
             ErrorCode::HttpRequestDenied => Self::Denied,
             ErrorCode::ConfigurationError => Self::Secret,
             ErrorCode::ConnectionLimitReached => Self::Limited,
+            ErrorCode::InternalError(None) => Self::Unavailable,
             ErrorCode::HttpRequestUriInvalid => Self::Invalid("url"),
             ErrorCode::HttpRequestMethodInvalid => Self::Invalid("method"),
             ErrorCode::HttpProtocolError => Self::Failed("protocol error".into()),

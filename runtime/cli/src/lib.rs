@@ -7,6 +7,7 @@ pub mod command;
 pub mod component;
 pub mod context;
 pub mod failure;
+pub mod hardening;
 pub mod output;
 pub mod prompt;
 pub mod session;

@@ -157,10 +157,12 @@ impl AuditedVault {
                 return Err(CustodyError::Answer.into());
             };
             // Only the holder of the lock has a change noted, so what is noted now stays the newest until it is released.
-            if self.log.newest_noted_vault(&self.environment)? == of {
+            let newest = self.log.newest_noted_vault(&self.environment);
+            if newest.as_ref().is_ok_and(|newest| *newest == of) {
                 return Ok(noted);
             }
             self.ask(VaultRequest::Drop, None)?;
+            newest?;
         }
     }
 

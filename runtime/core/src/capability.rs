@@ -191,6 +191,28 @@ impl Capability {
         Err(CapabilityScopeError { capability: self, text: line::shown(&text), form })
     }
 
+    /// Whether it is done with keys or secrets that a locked custodian does not hold.
+    #[must_use]
+    pub const fn needs_keys(self) -> bool {
+        match self {
+            Self::CryptoSign
+            | Self::CryptoOpen
+            | Self::VaultList
+            | Self::VaultPut
+            | Self::VaultDelete
+            | Self::VaultUse
+            | Self::VaultReveal
+            | Self::VaultSend => true,
+            Self::IdentitySelf
+            | Self::IdentityGrants
+            | Self::CryptoHash
+            | Self::CryptoVerify
+            | Self::CryptoSeal
+            | Self::AuditNote
+            | Self::HttpRequest => false,
+        }
+    }
+
     fn listing() -> String {
         Self::ALL.map(Self::as_str).join(", ")
     }

@@ -1,10 +1,11 @@
 //! Time as a parameter: timestamps, spans, and clocks that tests can own.
 //!
-//! In scope: the one place that reads the wall clock, and a clock that never goes back (I4).
+//! In scope: the one place that reads the wall clock, a clock that never goes back (I4), and how long the machine was awake.
 //! Out of scope: monotonic deadlines of a run (the host's engine keeps those).
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
@@ -101,10 +102,30 @@ impl fmt::Display for Timestamp {
     }
 }
 
+/// How long the machine has run, from a start that is always the same.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Uptime {
+    /// Without the time in which it slept.
+    pub awake: Duration,
+    /// With it.
+    pub total: Duration,
+}
+
+impl Uptime {
+    /// How long the machine has slept.
+    #[must_use]
+    pub fn asleep(self) -> Duration {
+        self.total.saturating_sub(self.awake)
+    }
+}
+
 /// A source of the present.
 pub trait Clock: Send + Sync {
     /// The present instant.
     fn now(&self) -> Timestamp;
+
+    /// How long the machine has run, which nobody can set.
+    fn uptime(&self) -> Uptime;
 }
 
 /// The machine's wall clock.
@@ -118,6 +139,11 @@ impl Clock for SystemClock {
         let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
         let millis = u64::try_from(time.tv_nsec).unwrap_or(0) / 1_000_000;
         Timestamp::from_millis(seconds.saturating_mul(1_000).saturating_add(millis))
+    }
+
+    fn uptime(&self) -> Uptime {
+        let of = |clock| Duration::try_from(clock_gettime(clock)).unwrap_or_default();
+        Uptime { awake: of(ClockId::Monotonic), total: of(ClockId::Boottime) }
     }
 }
 
@@ -150,39 +176,66 @@ impl<C: Clock> Clock for MonotoneClock<C> {
         }
         Timestamp(self.latest.fetch_max(now, Ordering::Relaxed).max(now))
     }
+
+    fn uptime(&self) -> Uptime {
+        self.inner.uptime()
+    }
 }
 
 /// A clock that stands still until it is set; for tests and replays.
 #[derive(Debug)]
-pub struct ManualClock(AtomicU64);
+pub struct ManualClock {
+    now: AtomicU64,
+    uptime: Mutex<Uptime>,
+}
 
 impl ManualClock {
-    /// A clock that stands at `now`.
+    /// A clock that stands at `now`, of a machine that has just started.
     #[must_use]
     pub fn at(now: Timestamp) -> Self {
-        Self(AtomicU64::new(now.as_millis()))
+        Self { now: AtomicU64::new(now.as_millis()), uptime: Mutex::default() }
     }
 
     /// Moves the clock to `now`, forward or back.
     pub fn set(&self, now: Timestamp) {
-        self.0.store(now.as_millis(), Ordering::SeqCst);
+        self.now.store(now.as_millis(), Ordering::SeqCst);
     }
 
-    /// Moves the clock on by `span`.
+    /// Moves the clock on by `span`, in which the machine runs.
     pub fn advance(&self, span: Duration) {
-        self.set(self.now().saturating_add(span));
+        self.run_on(span, span);
+    }
+
+    /// Moves the clock on by `span`, in which the machine sleeps.
+    pub fn sleep(&self, span: Duration) {
+        self.run_on(Duration::ZERO, span);
+    }
+
+    fn run_on(&self, awake: Duration, total: Duration) {
+        self.set(self.now().saturating_add(total));
+        let mut uptime = self.uptime.lock().unwrap_or_else(PoisonError::into_inner);
+        uptime.awake = uptime.awake.saturating_add(awake);
+        uptime.total = uptime.total.saturating_add(total);
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_millis(self.0.load(Ordering::SeqCst))
+        Timestamp::from_millis(self.now.load(Ordering::SeqCst))
+    }
+
+    fn uptime(&self) -> Uptime {
+        *self.uptime.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<C: Clock + ?Sized> Clock for std::sync::Arc<C> {
     fn now(&self) -> Timestamp {
         (**self).now()
+    }
+
+    fn uptime(&self) -> Uptime {
+        (**self).uptime()
     }
 }
 

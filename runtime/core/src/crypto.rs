@@ -4,11 +4,13 @@
 //! In scope: private keys as types that neither print nor copy themselves. Out of scope: where they are kept
 //! ([`crate::custody`], I6).
 
-use ed25519_dalek::{Signer as _, SigningKey};
+use ed25519_dalek::hazmat::{ExpandedSecretKey, raw_sign};
+use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
 use hpke::aead::ChaCha20Poly1305;
 use hpke::kdf::HkdfSha256;
 use hpke::kem::X25519HkdfSha256;
 use hpke::{Deserializable as _, OpModeR, OpModeS, Serializable as _};
+use sha2::Sha512;
 use x25519_dalek::{PublicKey, StaticSecret};
 use zeroize::Zeroizing;
 
@@ -92,7 +94,7 @@ impl SecretKey {
 
 impl Signer for SecretKey {
     fn did(&self) -> Did {
-        Did::of_secret(&self.0)
+        Did::of_verifying(&self.0.verifying_key())
     }
 
     fn sign(&self, message: &[u8]) -> Result<[u8; 64], SignError> {
@@ -103,6 +105,26 @@ impl Signer for SecretKey {
 impl std::fmt::Debug for SecretKey {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "SecretKey of {}", self.did())
+    }
+}
+
+/// The public half of an Ed25519 key whose seed lies elsewhere. A signature costs as much as one by [`SecretKey`], which also
+/// expands its seed for each.
+pub(crate) struct PublicHalf(VerifyingKey);
+
+impl PublicHalf {
+    /// The public half of the key of this seed.
+    pub(crate) fn of_seed(seed: &[u8; 32]) -> Self {
+        Self(SigningKey::from_bytes(seed).verifying_key())
+    }
+
+    pub(crate) fn did(&self) -> Did {
+        Did::of_verifying(&self.0)
+    }
+
+    /// Signs with the very seed that this half was made of. Danger: a signature with another would give that one away.
+    pub(crate) fn danger_sign_with(&self, seed: &[u8; 32], message: &[u8]) -> [u8; 64] {
+        raw_sign::<Sha512>(&ExpandedSecretKey::from(seed), message, &self.0).to_bytes()
     }
 }
 

@@ -96,8 +96,8 @@ impl Did {
     }
 
     /// The identifier of a private key's holder. A key made from a seed is never of small order.
-    pub(crate) fn of_secret(key: &ed25519_dalek::SigningKey) -> Self {
-        Self(key.verifying_key().to_bytes())
+    pub(crate) fn of_verifying(key: &VerifyingKey) -> Self {
+        Self(key.to_bytes())
     }
 
     /// The Ed25519 public key (32 bytes).

@@ -2,13 +2,21 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+use std::sync::Arc;
+
 use aes_gcm::Aes256Gcm;
 use aes_gcm::aead::{Aead, KeyInit, Payload};
 use argon2::{Algorithm, Argon2, AssociatedData, ParamsBuilder, Version};
 use chacha20poly1305::ChaCha20Poly1305;
 use hkdf::Hkdf;
+use kos_core::audited_vault::{AuditedVault, AuditedVaultError};
+use kos_core::clock::SystemClock;
 use kos_core::crypto::{self, AgreementSecret, SecretKey, Signer as _};
+use kos_core::custody::{self, Custodian, CustodyError, KeyHandle, Secret, SlotSpec};
+use kos_core::home::Home;
 use kos_core::id::Did;
+use kos_core::log::{Event, EventType, Log, PartyType};
+use kos_core::vault::{Change, Cipher, MacAlgorithm, Operation, SecretId, VaultError};
 use serde_json::Value;
 use sha2::{Sha256, Sha512};
 
@@ -177,4 +185,89 @@ fn keyed_blake3_has_the_published_tags() {
         let tag = blake3::keyed_hash(&array(&vector, "key"), &input);
         assert_eq!(tag.as_bytes(), &array(&vector, "tag"), "{vector}");
     }
+}
+
+/// A vault in a home of its own, whose operations are given the published secrets.
+struct Operations {
+    vault: AuditedVault,
+    id: SecretId,
+    _folder: tempfile::TempDir,
+}
+
+impl Operations {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::create(folder.path().join("home")).unwrap();
+        let slot = SlotSpec::Secret { secret: vec![7; 32].into() };
+        let custodian: Arc<dyn Custodian> = Arc::new(custody::initialise(&home, &[slot]).unwrap());
+        let host = "host/host".parse().unwrap();
+        custodian.create(&host).unwrap();
+        let host = Arc::new(KeyHandle::new(Arc::clone(&custodian), host).unwrap());
+        let log = Log::open(&home.log(), "kos.test/log", host, Arc::new(SystemClock)).unwrap();
+        let vault = AuditedVault::new(custodian, Arc::new(log), "default".parse().unwrap());
+        Self { vault, id: "api_key/vector".parse().unwrap(), _folder: folder }
+    }
+
+    fn hold(&self, secret: Vec<u8>) {
+        let change = Change::Put { id: self.id.clone(), value: Secret::new(secret), expires_at: None };
+        self.vault.change(by(), change).unwrap();
+    }
+
+    fn make(&self, operation: Operation) -> Result<Vec<u8>, AuditedVaultError> {
+        Ok(self.vault.use_secret(by(), &self.id, operation)?.expose().to_vec())
+    }
+}
+
+fn by() -> Event {
+    Event::new(EventType::VaultAccess, PartyType::User, "did:key:tester")
+}
+
+#[test]
+fn a_secret_of_the_vault_signs_the_published_signatures() {
+    let operations = Operations::new();
+    for vector in vectors!("ed25519", 4) {
+        operations.hold(bytes(&vector, "seed"));
+        let signature = operations.make(Operation::Sign { message: bytes(&vector, "message") }).unwrap();
+        assert_eq!(signature, bytes(&vector, "signature"), "{vector}");
+    }
+}
+
+#[test]
+fn a_secret_of_the_vault_makes_the_published_macs() {
+    let operations = Operations::new();
+    let check = |vectors: Vec<Value>, algorithm| {
+        for vector in vectors {
+            operations.hold(bytes(&vector, "key"));
+            let mac =
+                operations.make(Operation::Mac { algorithm, message: bytes(&vector, "message") }).unwrap();
+            let tag = bytes(&vector, "tag");
+            assert_eq!(mac.get(..tag.len()), Some(&tag[..]), "{vector}");
+        }
+    };
+    check(vectors!("hmac-sha256", 7), MacAlgorithm::HmacSha256);
+    check(vectors!("hmac-sha512", 7), MacAlgorithm::HmacSha512);
+}
+
+#[test]
+fn a_secret_of_the_vault_decrypts_the_published_ciphertexts_and_no_others() {
+    let operations = Operations::new();
+    let check = |vectors: Vec<Value>, cipher| {
+        for vector in vectors {
+            operations.hold(bytes(&vector, "key"));
+            let open = |ciphertext: Vec<u8>| {
+                let associated = bytes(&vector, "associated");
+                operations.make(Operation::Decrypt { cipher, associated, ciphertext })
+            };
+            let sealed =
+                [bytes(&vector, "nonce"), bytes(&vector, "ciphertext"), bytes(&vector, "tag")].concat();
+            assert_eq!(open(sealed.clone()).unwrap(), bytes(&vector, "plaintext"), "{vector}");
+            let refused = open(flipped(&sealed, sealed.len() * 8 - 1)).unwrap_err();
+            assert!(
+                matches!(refused, AuditedVaultError::Custody(CustodyError::Vault(VaultError::Ciphertext))),
+                "{vector}"
+            );
+        }
+    };
+    check(vectors!("aes-256-gcm", 4), Cipher::Aes256Gcm);
+    check(vectors!("chacha20-poly1305", 1), Cipher::ChaCha20Poly1305);
 }

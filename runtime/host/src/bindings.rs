@@ -17,8 +17,11 @@ pub(crate) use kos::agent::types::Error;
 pub(crate) use kos::agent::{audit, crypto, identity, vault};
 
 impl From<kos_core::permission::Denied> for Error {
-    /// The agent hears that it may not; the log has heard why.
-    fn from(_: kos_core::permission::Denied) -> Self {
-        Self::Denied
+    /// The agent hears that it may not; the log has heard why. What it may do and only cannot now, it hears so.
+    fn from(denied: kos_core::permission::Denied) -> Self {
+        match denied.reason {
+            kos_core::permission::Reason::Locked => Self::Unavailable,
+            _ => Self::Denied,
+        }
     }
 }

@@ -112,6 +112,7 @@ impl Host {
 
     pub(crate) fn with_compiler(options: HostOptions, compiler: Compiler) -> Result<Self, Refusal> {
         let inner = Arc::new(Inner::new(options, compiler)?);
+        control::log_own_locks(&inner);
         let control = control::Server::start(&inner)?;
         control::close_orphans(&inner)?;
         Ok(Self { inner, _control: control })

@@ -116,6 +116,7 @@ impl Inner {
     /// Begins a run.
     pub(crate) fn start(self: &Arc<Self>, loaded: &Loaded, options: RunOptions) -> Result<Run, Refusal> {
         let (now, stops) = (self.clock.now(), self.runs.stops());
+        self.check_unlocked()?;
         loaded.effective.check_launch(now)?;
         let limits = loaded.effective.limits(now).lowered(&options.limits)?;
         let place = Arc::clone(&self.places)
@@ -190,6 +191,7 @@ impl Inner {
         let denials = Arc::new(DenialLedger::new());
         let recorder = recorder(&self.log, subject, &denials);
         let mut gate = Gate::new(loaded.effective.clone(), Arc::clone(&self.clock), recorder)
+            .locked_by(self.custodian.lock_state())
             .sharing(Arc::clone(&loaded.uses));
         if let Some(environment) = &self.environment {
             gate = gate.in_environment(environment.clone());

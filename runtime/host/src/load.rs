@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use kos_core::clock::Timestamp;
 use kos_core::custody::agents::{self, Rollback, Sighting};
-use kos_core::custody::{Answer, KeyHandle, KeyName, MacPurpose, Request};
+use kos_core::custody::{Answer, CustodyError, KeyHandle, KeyName, MacPurpose, Request};
 use kos_core::durable;
 use kos_core::envelope::ENVELOPE_MAX;
 use kos_core::id::Digest;
@@ -109,6 +109,7 @@ impl Inner {
     /// Judges a component and makes it ready, in this order: signature, grants, imports, identity, artifact.
     pub(crate) fn load(&self, shown: &str, component: UnverifiedComponent) -> Result<Loaded, Refusal> {
         let now = self.clock.now();
+        self.check_unlocked()?;
         let generation = self.generation();
         let trust = VerifiedTrust::load(&self.home, &self.config, now)?;
         let component = component.verify(&trust, now)?;
@@ -130,6 +131,11 @@ impl Inner {
             cached,
             generation,
         })
+    }
+
+    /// A launch needs the agent's key, and a compiled artifact its MAC.
+    pub(crate) fn check_unlocked(&self) -> Result<(), Refusal> {
+        if self.custodian.lock_state().is_locked() { Err(CustodyError::Locked.into()) } else { Ok(()) }
     }
 
     /// The grants in force for a component, and what they come to.

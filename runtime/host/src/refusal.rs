@@ -135,6 +135,7 @@ impl Refusal {
                 Some("launch it again when the machine is less busy".into())
             }
             Self::Log(_) => Some("kos log verify".into()),
+            Self::Custody(CustodyError::Locked) => Some("kos vault unlock".into()),
             _ => None,
         }
     }

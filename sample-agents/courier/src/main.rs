@@ -57,6 +57,7 @@ fn word(error: &Error) -> String {
         Error::Invalid(what) => format!("invalid {what}"),
         Error::Secret => "secret".into(),
         Error::Limited => "limited".into(),
+        Error::Unavailable => "unavailable".into(),
         Error::Failed(cause) => format!("failed: {cause}"),
         Error::Interrupted => "interrupted".into(),
         Error::TooLarge => "too large".into(),

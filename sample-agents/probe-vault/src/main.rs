@@ -1,15 +1,15 @@
 //! Makes the calls to the vault that it is told to and prints each answer: for trying grants by hand.
 //!
 //! `probe-vault CALL` makes one call. `probe-vault` alone makes one for each line of its standard input, so that a grant can be
-//! changed in between. The calls are `list PATTERN`, `put NAME TEXT`, `put-for MILLISECONDS NAME TEXT`, `delete NAME`, `sign NAME
-//! TEXT`, `mac NAME TEXT`, `encrypt CIPHER NAME TEXT`, `decrypt CIPHER NAME HEX`, `derive NAME CONTEXT LENGTH` and `reveal NAME`;
-//! a cipher is `aes` or `chacha`. `repeat N CALL` makes one N times.
+//! changed in between. The calls are `list PATTERN`, `put NAME TEXT`, `put-until MILLISECONDS NAME TEXT` (since 1970), `delete
+//! NAME`, `sign NAME TEXT`, `mac NAME TEXT`, `encrypt CIPHER NAME TEXT`, `decrypt CIPHER NAME HEX`, `derive NAME CONTEXT LENGTH`
+//! and `reveal NAME`; a cipher is `aes` or `chacha`. `repeat N CALL` makes one N times.
 //!
 //! An answer is what came back, bytes in hex, or the error's word, such as `denied`; with `repeat`, how often each came.
 #![expect(clippy::print_stdout, reason = "the answers are what it is for")]
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, UNIX_EPOCH};
 use std::{env, io};
 
 use kos_sdk::Error;
@@ -46,8 +46,8 @@ fn made(call: &[&str]) -> Result<String, Error> {
     Ok(match *call {
         ["list", pattern] => vault::list(pattern)?.iter().map(shown).collect::<Vec<_>>().join(" "),
         ["put", name, text] => vault::put(name, text.as_bytes(), None).map(|()| "stored".to_owned())?,
-        ["put-for", millis, name, text] => {
-            let end = SystemTime::now() + Duration::from_millis(number(millis)?);
+        ["put-until", millis, name, text] => {
+            let end = UNIX_EPOCH + Duration::from_millis(number(millis)?);
             vault::put(name, text.as_bytes(), Some(end)).map(|()| "stored".to_owned())?
         }
         ["delete", name] => vault::delete(name).map(|()| "removed".to_owned())?,

@@ -45,7 +45,8 @@ impl Explain {
         let now = SystemClock.now();
         let judged = component::judge(&home, &config, component::read(&self.component, None)?, now)
             .doing("the component may not run, whatever it would use")?;
-        let facts = Facts { now, environment: self.environment.as_ref(), usage: Usage::NONE };
+        let environment = self.environment.as_ref();
+        let facts = Facts { now, environment, usage: Usage::NONE, is_locked: false };
         let mut explanation = explain(&judged.effective, capability, scope, &facts);
         explanation.change = explanation.change.replace("AGENT.wasm", &self.component.display().to_string());
         context.output.answer(&explanation, || for_person(&explanation))?;

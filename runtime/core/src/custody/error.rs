@@ -124,7 +124,7 @@ pub enum CustodyError {
     /// The vault refused.
     #[error(transparent)]
     Vault(#[from] VaultError),
-    /// The keys are locked.
+    /// The keys are locked: all that is done until somebody unlocks is to sign the host's log.
     #[error("the keys are locked")]
     Locked,
     /// The custodian has ended, or has destroyed its root key.

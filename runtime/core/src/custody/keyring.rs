@@ -15,6 +15,8 @@ use zeroize::Zeroizing;
 
 use super::error::CustodyError;
 use super::key_name::{KeyName, KeyRole};
+use super::lock::HostKeys;
+use super::locked::LockedKey;
 use super::request::{AGREEMENT_KEY_TYPE, MacPurpose, PublicKeys, Secret, Signature};
 use super::root::RootKey;
 use super::vaults::{Asked, Vaults};
@@ -23,12 +25,12 @@ use super::write::WriteLock;
 use super::{policy, portable, rotation};
 use crate::canonical::{self, base64_bytes};
 use crate::clock::{Clock, Timestamp};
-use crate::crypto::{self, AgreementSecret, SecretKey, Signer, pae};
+use crate::crypto::{self, AgreementSecret, PublicHalf, SignError, Signer, pae};
 use crate::durable;
 use crate::envelope::Envelope;
 use crate::home::Home;
 use crate::id::{Did, Name};
-use crate::vault::{Noted, VaultAnswer, VaultRequest};
+use crate::vault::{Change, Noted, Opening, Vault, VaultAnswer, VaultRequest};
 
 /// A key file has about 800 bytes.
 const FILE_MAX: u64 = 8 * 1024;
@@ -41,7 +43,7 @@ const PRIVATE_BYTES: usize = 64;
 pub(super) struct Keyring {
     home: Home,
     root: RootKey,
-    artifact_key: Zeroizing<[u8; 32]>,
+    artifact_key: LockedKey<32>,
     clock: Arc<dyn Clock>,
     loaded: HashMap<KeyName, Loaded>,
     vaults: Vaults,
@@ -112,14 +114,14 @@ impl Keyring {
         associated: &[u8],
         sealed: &[u8],
     ) -> Result<Secret, CustodyError> {
-        crypto::open(&self.pair_of(key, did)?.agreement, info, associated, sealed)
+        crypto::open(&self.pair_of(key, did)?.agreement(), info, associated, sealed)
             .map(Secret::from)
             .map_err(|_| CustodyError::Sealed { key: key.clone() })
     }
 
     pub(super) fn mac(&self, purpose: MacPurpose, message: &[u8]) -> [u8; 32] {
         match purpose {
-            MacPurpose::Artifact => *blake3::keyed_hash(&self.artifact_key, message).as_bytes(),
+            MacPurpose::Artifact => *blake3::keyed_hash(self.artifact_key.expose(), message).as_bytes(),
         }
     }
 
@@ -181,14 +183,34 @@ impl Keyring {
         not_before: Timestamp,
         request: &VaultRequest,
     ) -> Result<VaultAnswer, CustodyError> {
+        let imported = self.imported(request)?;
         let now = self.clock.now().max(not_before);
-        let asked = Asked { home: &self.home, root: &self.root, environment, noted, now };
+        let asked = Asked { home: &self.home, root: &self.root, environment, noted, now, imported };
         self.vaults.answer(&asked, request)
     }
 
-    /// Removes every slot; the keyring is to be dropped then.
-    pub(super) fn destroy(&self) -> Result<(), CustodyError> {
-        super::slot::destroy(&self.home)
+    /// The vault that an import takes over.
+    fn imported(&mut self, request: &VaultRequest) -> Result<Option<Vault>, CustodyError> {
+        let VaultRequest::Prepare { change: Change::Import { document, opening } } = request else {
+            return Ok(None);
+        };
+        match opening {
+            Opening::Passphrase { passphrase } => {
+                Vault::imported_by_passphrase(document, passphrase).map(Some)
+            }
+            Opening::Key { key } => Vault::imported_by_key(document, &self.pair(key)?.agreement()).map(Some),
+        }
+    }
+
+    /// What is left of it once it is locked. Everything else is erased; a host's key that cannot be read now is not there.
+    pub(super) fn into_host_keys(mut self) -> HostKeys {
+        let entries = fs::read_dir(self.home.keys()).into_iter().flatten().flatten();
+        for key in entries.filter_map(|entry| key_of_file(&entry.path())) {
+            if key.role == KeyRole::Host {
+                drop(self.pair(&key));
+            }
+        }
+        HostKeys::of(self.loaded.drain().map(|(key, loaded)| (key, loaded.pair)))
     }
 
     fn path(&self, key: &KeyName) -> PathBuf {
@@ -260,54 +282,72 @@ impl Keyring {
     }
 }
 
-/// A key pair in use. Its private halves erase themselves when dropped.
+/// A key pair in use. Its private halves lie in locked memory and are taken from there for each use.
 pub(super) struct KeyPair {
     pub(super) public: PublicKeys,
-    signing: SecretKey,
-    agreement: AgreementSecret,
+    signing: PublicHalf,
+    seed: LockedKey<32>,
+    agreement: LockedKey<32>,
 }
 
 impl KeyPair {
     pub(super) fn generate(key: &KeyName, now: Timestamp) -> Result<Self, CustodyError> {
-        Ok(Self::new(key, SecretKey::generate()?, AgreementSecret::generate()?, now))
+        let (seed, agreement) = (crypto::random::<32>()?, crypto::random::<32>()?);
+        Ok(Self::new(key, &Zeroizing::new(seed), &Zeroizing::new(agreement), now))
     }
 
-    fn new(key: &KeyName, signing: SecretKey, agreement: AgreementSecret, created: Timestamp) -> Self {
-        let agreement_key = agreement.agreement_key();
-        let attestation = signed(&signing, &pae(AGREEMENT_KEY_TYPE, agreement_key.as_bytes()));
+    fn new(key: &KeyName, seed: &[u8; 32], agreement: &[u8; 32], created: Timestamp) -> Self {
+        let signing = PublicHalf::of_seed(seed);
+        let agreement_key = AgreementSecret::from_bytes(agreement).agreement_key();
+        let attestation = signing.danger_sign_with(seed, &pae(AGREEMENT_KEY_TYPE, agreement_key.as_bytes()));
         let public = PublicKeys { key: key.clone(), did: signing.did(), agreement_key, attestation, created };
-        Self { public, signing, agreement }
+        Self { public, signing, seed: LockedKey::copied(seed), agreement: LockedKey::copied(agreement) }
     }
 
     /// The pair of an authenticated public half and its private bytes, if they belong together. The agreement key and
     /// its attestation are taken as authenticated: to derive and verify them again would double the cost of a load.
     fn from_private(public: PublicKeys, private: &[u8]) -> Option<Self> {
-        let (signing, agreement) = split(private)?;
-        (signing.did() == public.did).then_some(Self { public, signing, agreement })
+        let (seed, agreement) = halves(private)?;
+        let signing = PublicHalf::of_seed(seed);
+        if signing.did() != public.did {
+            return None;
+        }
+        Some(Self { public, signing, seed: LockedKey::copied(seed), agreement: LockedKey::copied(agreement) })
     }
 
     /// The pair of private bytes alone.
     pub(super) fn of_private(key: &KeyName, private: &[u8], created: Timestamp) -> Option<Self> {
-        let (signing, agreement) = split(private)?;
-        Some(Self::new(key, signing, agreement, created))
+        let (seed, agreement) = halves(private)?;
+        Some(Self::new(key, seed, agreement, created))
     }
 
     /// The private halves, for whoever encrypts them.
     pub(super) fn private(&self) -> Zeroizing<[u8; PRIVATE_BYTES]> {
         let mut bytes = Zeroizing::new([0; PRIVATE_BYTES]);
-        let halves = self.signing.expose_seed().iter().chain(self.agreement.expose_bytes());
+        let halves = self.seed.expose().iter().chain(self.agreement.expose());
         for (to, from) in bytes.iter_mut().zip(halves) {
             *to = *from;
         }
         bytes
     }
 
-    pub(super) fn signer(&self) -> &dyn Signer {
-        &self.signing
+    pub(super) fn sign(&self, message: &[u8]) -> Signature {
+        Signature(self.signing.danger_sign_with(self.seed.expose(), message))
     }
 
-    fn sign(&self, message: &[u8]) -> Signature {
-        Signature(signed(&self.signing, message))
+    /// For one use; erased after it.
+    fn agreement(&self) -> AgreementSecret {
+        AgreementSecret::from_bytes(self.agreement.expose())
+    }
+}
+
+impl Signer for KeyPair {
+    fn did(&self) -> Did {
+        self.public.did
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<[u8; 64], SignError> {
+        Ok(Self::sign(self, message).0)
     }
 }
 
@@ -351,15 +391,12 @@ impl Stamp {
     }
 }
 
-/// A signature by a key at hand, which never fails; see [`SecretKey`].
-fn signed(key: &SecretKey, message: &[u8]) -> [u8; 64] {
-    key.sign(message).unwrap_or([0; 64])
-}
-
-fn split(private: &[u8]) -> Option<(SecretKey, AgreementSecret)> {
-    let (seed, rest) = private.split_first_chunk::<32>()?;
-    let agreement = <&[u8; 32]>::try_from(rest).ok()?;
-    Some((SecretKey::from_seed(seed), AgreementSecret::from_bytes(agreement)))
+/// The Ed25519 seed, and the X25519 secret.
+fn halves(private: &[u8]) -> Option<(&[u8; 32], &[u8; 32])> {
+    match private.as_chunks::<32>() {
+        ([seed, agreement], []) => Some((seed, agreement)),
+        _ => None,
+    }
 }
 
 /// What a private half is bound to: all of the public half, its role and name included.

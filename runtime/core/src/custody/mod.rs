@@ -11,6 +11,8 @@ mod handle;
 mod kdf;
 mod key_name;
 mod keyring;
+mod lock;
+mod locked;
 mod policy;
 mod portable;
 mod request;
@@ -31,6 +33,7 @@ pub use error::CustodyError;
 pub use handle::KeyHandle;
 pub use kdf::{Kdf, KdfError};
 pub use key_name::{KeyName, KeyNameError, KeyRole, agent_key_name};
+pub use lock::{LockCause, LockListener, LockState};
 pub use request::{
     AGREEMENT_KEY_TYPE, Answer, Custodian, MacPurpose, PublicKeys, Request, Secret, Signature, is_attested,
 };

@@ -4,12 +4,14 @@
 //! reaches a custodian only through a [`super::KeyHandle`] of its own key (I6).
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroizing;
 
 use super::error::CustodyError;
 use super::key_name::KeyName;
+use super::lock::LockState;
 use super::slot::Unlock;
 use crate::canonical::{self, base64_bytes};
 use crate::clock::Timestamp;
@@ -214,7 +216,13 @@ pub enum Request {
     /// Forget the root key, every key but the host's own, and every secret, until [`Request::Unlock`]. The host's key
     /// stays, as the log must go on. Answer: [`Answer::Done`].
     Lock,
-    /// Obtain the root key again. Answer: [`Answer::Done`].
+    /// From now on, lock after so long without a request other than the host's own, and when the machine has slept.
+    /// Answer: [`Answer::Done`].
+    AutoLock {
+        /// How long; nothing for never, which is how a custodian starts.
+        after: Option<Duration>,
+    },
+    /// Obtain the root key again; a secret of no slot changes nothing. Answer: [`Answer::Done`].
     Unlock {
         /// What opens a slot.
         with: Unlock,
@@ -288,6 +296,9 @@ pub trait Custodian: Send + Sync {
     /// # Errors
     /// [`CustodyError`] with the reason of a refusal.
     fn ask(&self, request: Request) -> Result<Answer, CustodyError>;
+
+    /// Whether it is locked, now and later.
+    fn lock_state(&self) -> LockState;
 
     /// Makes a key.
     ///

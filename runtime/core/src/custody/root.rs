@@ -4,28 +4,29 @@
 
 use zeroize::Zeroizing;
 
+use super::locked::LockedKey;
 use super::request::MacPurpose;
 use super::wrap::{self, Salt};
 use crate::crypto::{self, CryptoError};
 
-/// 32 random bytes behind one pointer, so that a move copies no secret; erased when dropped. Not printable.
-pub(super) struct RootKey(Box<Zeroizing<[u8; 32]>>);
+/// 32 random bytes in locked memory, so that a move copies no secret; erased when dropped. Not printable.
+pub(super) struct RootKey(LockedKey<32>);
 
 impl RootKey {
     /// A new random root key.
     pub(super) fn generate() -> Result<Self, CryptoError> {
         let bytes = Zeroizing::new(crypto::random::<32>()?);
-        Ok(Self::copied(&bytes))
+        Ok(Self(LockedKey::copied(&bytes)))
     }
 
     /// The root key with these bytes, if they are 32.
     pub(super) fn from_slice(bytes: &[u8]) -> Option<Self> {
-        <&[u8; 32]>::try_from(bytes).ok().map(Self::copied)
+        <&[u8; 32]>::try_from(bytes).ok().map(|bytes| Self(LockedKey::copied(bytes)))
     }
 
     /// The bytes, for the slots that wrap them.
     pub(super) fn expose(&self) -> &[u8; 32] {
-        &self.0
+        self.0.expose()
     }
 
     /// Wraps the private half of a key, bound to its public half.
@@ -54,15 +55,11 @@ impl RootKey {
     }
 
     /// The key that authenticates things of the host's own.
-    pub(super) fn mac_key(&self, purpose: MacPurpose) -> Zeroizing<[u8; 32]> {
+    pub(super) fn mac_key(&self, purpose: MacPurpose) -> LockedKey<32> {
         match purpose {
-            MacPurpose::Artifact => wrap::derive(self.expose(), None, "kos/mac/artifact/v1"),
+            MacPurpose::Artifact => {
+                LockedKey::copied(&wrap::derive(self.expose(), None, "kos/mac/artifact/v1"))
+            }
         }
-    }
-
-    fn copied(bytes: &[u8; 32]) -> Self {
-        let mut key = Box::new(Zeroizing::new([0; 32]));
-        key.copy_from_slice(bytes);
-        Self(key)
     }
 }

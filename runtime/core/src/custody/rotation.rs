@@ -64,7 +64,7 @@ pub(super) fn state(previous: &KeyPair, next: &KeyPair) -> Result<Envelope, Cust
     };
     let payload =
         canonical::to_canonical(&rotation).map_err(CustodyError::malformed(Path::new("rotation")))?;
-    Envelope::sign(ROTATION_TYPE, payload, &[previous.signer(), next.signer()])
+    Envelope::sign(ROTATION_TYPE, payload, &[previous, next])
         .map_err(|error| CustodyError::Storage { cause: error.to_string() })
 }
 

@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use super::error::CustodyError;
 use super::kdf::Kdf;
+use super::locked::LockedBytes;
 use super::root::RootKey;
 use super::secret_file::{self, KEY_FILE, SECRET_MAX, SECRET_MIN};
 pub use super::secret_file::{read_credential, read_secret};
@@ -92,10 +93,10 @@ impl Unlock {
     }
 
     /// The secret bytes.
-    fn read(&self) -> Result<Zeroizing<Vec<u8>>, CustodyError> {
+    fn read(&self) -> Result<LockedBytes, CustodyError> {
         match self {
-            Self::Passphrase(passphrase) => Ok(Zeroizing::new(passphrase.as_bytes().to_vec())),
-            Self::KeyFile(path) => secret_file::read_key_file(path),
+            Self::Passphrase(passphrase) => Ok(LockedBytes::copied(passphrase.as_bytes())),
+            Self::KeyFile(path) => Ok(LockedBytes::copied(&secret_file::read_key_file(path)?)),
             Self::Secret(secret) => checked_secret(secret),
         }
     }
@@ -214,6 +215,23 @@ pub fn add(home: &Home, unlock: &Unlock, spec: SlotSpec) -> Result<SlotInfo, Cus
     Ok(info)
 }
 
+/// Replaces a slot by another, in one step: the old secret opens nothing from then on, and whatever happens meanwhile,
+/// there is the one or the other. Nothing that the root key protects is encrypted anew.
+///
+/// # Errors
+/// Those of unlocking, and [`CustodyError::UnknownSlot`].
+#[expect(clippy::needless_pass_by_value, reason = "the secret is not needed once it has its slot")]
+pub fn replace(home: &Home, unlock: &Unlock, id: &str, spec: SlotSpec) -> Result<SlotInfo, CustodyError> {
+    let lock = WriteLock::take(home)?;
+    let (mut file, root) = SlotsFile::unlocked(home, unlock)?;
+    let unknown = || CustodyError::UnknownSlot { id: id.to_owned() };
+    let slot = file.slots.iter_mut().find(|slot| slot.info.id == id).ok_or_else(unknown)?;
+    *slot = Slot::made(&spec, &root)?;
+    let info = slot.info.clone();
+    file.write(home, &root, &lock)?;
+    Ok(info)
+}
+
 /// Removes a slot. The last one stays: see [`destroy`].
 ///
 /// # Errors
@@ -278,7 +296,7 @@ impl Slot {
         let id = hex::encode(crypto::random::<8>()?);
         let info = SlotInfo { id, method, label, created: SystemClock.now() };
         let salt = wrap::salt()?;
-        let key = info.method.key(&secret, &salt)?;
+        let key = info.method.key(secret.expose(), &salt)?;
         let wrapped = wrap::wrap(&key, &salt, PURPOSE, &associated(&info)?, root.expose())?;
         Ok(Self { info, salt, wrapped })
     }
@@ -343,7 +361,7 @@ impl SlotsFile {
         }
         let secret = unlock.read()?;
         for slot in fitting {
-            if let Some(root) = slot.open(&secret, path)? {
+            if let Some(root) = slot.open(secret.expose(), path)? {
                 let is_whole = bool::from(self.computed_mac(&root)?.ct_eq(&self.mac));
                 return if is_whole { Ok(root) } else { Err(CustodyError::altered(path)) };
             }
@@ -371,13 +389,13 @@ fn associated(info: &SlotInfo) -> Result<Vec<u8>, CustodyError> {
 }
 
 /// The method, label and secret of a slot to be made.
-fn prepared(spec: &SlotSpec) -> Result<(Method, String, Zeroizing<Vec<u8>>), CustodyError> {
+fn prepared(spec: &SlotSpec) -> Result<(Method, String, LockedBytes), CustodyError> {
     match spec {
         SlotSpec::Passphrase { secret, kdf } => {
             if secret.is_empty() {
                 return Err(unusable(PASSPHRASE, "it is empty"));
             }
-            let bytes = Zeroizing::new(secret.as_bytes().to_vec());
+            let bytes = LockedBytes::copied(secret.as_bytes());
             Ok((Method::Passphrase { kdf: *kdf }, PASSPHRASE.to_owned(), bytes))
         }
         SlotSpec::KeyFile { path } => {
@@ -385,19 +403,19 @@ fn prepared(spec: &SlotSpec) -> Result<(Method, String, Zeroizing<Vec<u8>>), Cus
             if path.to_str().is_none() {
                 return Err(unusable(KEY_FILE, "its path is not UTF-8"));
             }
-            let bytes = secret_file::read_or_create_key_file(&path)?;
+            let bytes = LockedBytes::copied(&secret_file::read_or_create_key_file(&path)?);
             Ok((Method::KeyFile { path: path.clone() }, format!("{KEY_FILE} {}", path.display()), bytes))
         }
         SlotSpec::Secret { secret } => Ok((Method::Secret {}, SECRET.to_owned(), checked_secret(secret)?)),
     }
 }
 
-fn checked_secret(secret: &Zeroizing<Vec<u8>>) -> Result<Zeroizing<Vec<u8>>, CustodyError> {
+fn checked_secret(secret: &[u8]) -> Result<LockedBytes, CustodyError> {
     if !(SECRET_MIN..=SECRET_MAX).contains(&secret.len()) {
         let cause = format!("it must have between {SECRET_MIN} and {SECRET_MAX} bytes");
         return Err(unusable(SECRET, &cause));
     }
-    Ok(secret.clone())
+    Ok(LockedBytes::copied(secret))
 }
 
 fn unusable(kind: &str, cause: &str) -> CustodyError {

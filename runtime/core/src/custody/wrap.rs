@@ -123,7 +123,7 @@ pub(crate) fn unseal(
 }
 
 /// A fresh salt.
-pub(super) fn salt() -> Result<Salt, CryptoError> {
+pub(crate) fn salt() -> Result<Salt, CryptoError> {
     crypto::random::<32>()
 }
 

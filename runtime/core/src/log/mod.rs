@@ -71,7 +71,7 @@ impl Log {
         Self::on_disk(Arc::new(SystemDisk), true, directory, origin, signer, clock)
     }
 
-    fn on_disk(
+    pub(crate) fn on_disk(
         disk: Arc<dyn Disk>,
         background: bool,
         directory: &Path,

@@ -26,6 +26,8 @@ pub struct Facts<'a> {
     pub environment: Option<&'a Name>,
     /// What has been used up.
     pub usage: &'a Usage,
+    /// Whether the host's keys are locked.
+    pub is_locked: bool,
 }
 
 /// How often each counted rule has been used; a rule that is not here has not been used.
@@ -139,6 +141,8 @@ pub enum Reason {
         /// Which condition.
         condition: Condition,
     },
+    /// It is allowed, and the keys that it needs are locked.
+    Locked,
     /// It is granted, and there is no such secret.
     NoSuchSecret,
     /// It is granted, and the secret has ended.
@@ -163,6 +167,7 @@ impl Reason {
             Self::NotYetValid { .. } => "not-yet-valid",
             Self::Condition { .. } => "condition",
             Self::Exhausted { .. } => "exhausted",
+            Self::Locked => "locked",
             Self::NoSuchSecret => "no-such-secret",
             Self::SecretExpired => "secret-expired",
         }
@@ -199,6 +204,7 @@ impl fmt::Display for Reason {
             Self::Exhausted { grant, condition } => {
                 write!(formatter, "`{condition}` of the grant {grant} is used up")
             }
+            Self::Locked => formatter.write_str("the keys are locked"),
             Self::NoSuchSecret => formatter.write_str("it is granted, and the vault has no such secret"),
             Self::SecretExpired => formatter.write_str("it is granted, and the secret has ended"),
         }
@@ -212,6 +218,7 @@ pub fn evaluate(effective: &Effective, capability: Capability, scope: &str, fact
         budget.check(facts.usage.of(allowance.grant, capability))
     });
     match judged {
+        Ok(_) if facts.is_locked && capability.needs_keys() => Decision::Denied(Reason::Locked),
         Ok(allowance) => Decision::Allowed { grant: allowance.grant },
         Err(reason) => Decision::Denied(reason),
     }

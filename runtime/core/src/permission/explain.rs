@@ -102,6 +102,7 @@ impl Reason {
             | Self::AboveCeiling { .. }
             | Self::NotGranted
             | Self::ScopeNotCovered
+            | Self::Locked
             | Self::NoSuchSecret
             | Self::SecretExpired => None,
         }
@@ -260,6 +261,7 @@ fn change(
         Reason::Exhausted { condition, .. } => {
             format!("a grant of more than `{condition}`: `{}`", grant_command())
         }
+        Reason::Locked => "`kos vault unlock`".to_owned(),
         Reason::NoSuchSecret | Reason::SecretExpired => {
             "`kos vault put`, in the environment of the run".to_owned()
         }

@@ -18,6 +18,7 @@ use super::marker::CapabilityMarker;
 use super::usage::{Counter, UseLedger};
 use crate::capability::Capability;
 use crate::clock::{Clock, MonotoneClock, Timestamp};
+use crate::custody::LockState;
 use crate::id::Name;
 use crate::line;
 
@@ -110,6 +111,7 @@ pub struct Gate {
     state: RwLock<State>,
     clock: MonotoneClock<Arc<dyn Clock>>,
     environment: Option<Name>,
+    lock: LockState,
     ledger: Arc<UseLedger>,
     recorder: Recorder,
 }
@@ -141,6 +143,7 @@ impl Gate {
             state: RwLock::new(State::new(effective, &ledger)),
             clock: MonotoneClock::starting_at(clock, Timestamp::from_millis(0)),
             environment: None,
+            lock: LockState::default(),
             ledger,
             recorder,
         }
@@ -150,6 +153,13 @@ impl Gate {
     #[must_use]
     pub fn in_environment(mut self, environment: Name) -> Self {
         self.environment = Some(environment);
+        self
+    }
+
+    /// The same gate, which refuses what needs keys while they are locked.
+    #[must_use]
+    pub fn locked_by(mut self, lock: LockState) -> Self {
+        self.lock = lock;
         self
     }
 
@@ -246,7 +256,8 @@ impl Gate {
         let state = self.read();
         let now = self.clock.now();
         let usage = self.ledger.usage(&state.effective, now);
-        let facts = Facts { now, environment: self.environment.as_ref(), usage: &usage };
+        let environment = self.environment.as_ref();
+        let facts = Facts { now, environment, usage: &usage, is_locked: self.lock.is_locked() };
         explain(&state.effective, capability, scope, &facts)
     }
 
@@ -256,17 +267,21 @@ impl Gate {
             return Err(Reason::Revoked);
         }
         let now = self.clock.now();
+        let is_locked = capability.needs_keys() && self.lock.is_locked();
         let spend = |_: &_, budget: &super::effective::Budget| -> Result<(), Condition> {
             match state.counters.get(budget.index) {
+                // What will not be done is not counted.
+                Some(counter) if is_locked => counter.check(budget, now),
                 Some(counter) => counter.spend(budget, now),
                 // A rule without its counter allows nothing.
                 None => Err(Condition::Uses(0)),
             }
         };
-        state
-            .effective
-            .judge(capability, scope, now, self.environment.as_ref(), spend)
-            .map(|allowance| allowance.grant)
+        let judged = state.effective.judge(capability, scope, now, self.environment.as_ref(), spend);
+        match judged {
+            Ok(_) if is_locked => Err(Reason::Locked),
+            judged => judged.map(|allowance| allowance.grant),
+        }
     }
 
     #[cold]

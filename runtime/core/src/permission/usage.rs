@@ -65,6 +65,11 @@ impl Counter {
         Ok(())
     }
 
+    /// Whether the budget has a use, which is not spent.
+    pub(super) fn check(&self, budget: &Budget, now: Timestamp) -> Result<(), Condition> {
+        budget.check(self.used(budget, now))
+    }
+
     fn used(&self, budget: &Budget, now: Timestamp) -> Used {
         let mut spent = unpoisoned(&self.0);
         spent.forget(budget, now);

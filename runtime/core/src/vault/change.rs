@@ -31,6 +31,8 @@ pub(crate) struct Circumstances<'a> {
     pub(crate) root: &'a [u8],
     /// What the next state is to tell of accesses.
     pub(crate) accesses: &'a Accesses,
+    /// The opened document, for an import.
+    pub(crate) imported: Option<&'a Vault>,
 }
 
 impl Vault {
@@ -44,7 +46,10 @@ impl Vault {
             Change::Restore { id, version } => next.restore(id, *version, with.now)?,
             Change::RotateKey => next.rotate_key(with.root)?,
             Change::KeepVersions { versions } => next.keep_versions(*versions)?,
-            Change::Import { .. } => return Err(VaultError::NotPrepared.into()),
+            Change::Import { .. } => match with.imported {
+                Some(imported) => next.import(imported)?,
+                None => return Err(VaultError::WrongOpening.into()),
+            },
         }
         Ok(next)
     }
@@ -89,7 +94,7 @@ impl Vault {
     }
 
     /// Stores a value as the newest version.
-    pub(super) fn store(
+    fn store(
         &mut self,
         id: &SecretId,
         value: &[u8],
@@ -240,11 +245,11 @@ impl Resealing<'_> {
     }
 }
 
-fn made(entry: Entry) -> Result<Arc<Kept>, VaultError> {
+pub(super) fn made(entry: Entry) -> Result<Arc<Kept>, VaultError> {
     Kept::new(entry).map_err(malformed("the entry"))
 }
 
-fn altered(id: &SecretId) -> VaultError {
+pub(super) fn altered(id: &SecretId) -> VaultError {
     VaultError::Altered { file: id.to_string() }
 }
 

@@ -50,10 +50,9 @@ pub(super) enum KeyDerivation {
         #[serde(with = "base64_bytes")]
         salt: [u8; 32],
     },
-    /// Under a key that is sealed to the holder of an agreement key.
+    /// Sealed to the holder of an agreement key.
     #[serde(rename = "HPKE")]
     Hpke {
-        data_key: Sealed,
         recipient: AgreementKey,
         #[serde(with = "base64_bytes")]
         sealed: Vec<u8>,

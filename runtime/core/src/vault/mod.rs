@@ -10,6 +10,7 @@ mod document;
 mod error;
 mod held;
 mod operation;
+mod portable;
 mod request;
 mod sealing;
 mod secret;
@@ -26,3 +27,6 @@ pub use request::{
 };
 pub use secret::{Metadata, SECRET_MAX, SecretId, SecretIdError, SecretType, Version};
 pub(crate) use state::Vault;
+
+#[cfg(test)]
+mod tests;

@@ -12,13 +12,14 @@ use zeroize::Zeroizing;
 use super::held::Held;
 use super::secret::SecretId;
 use crate::clock::Timestamp;
-use crate::crypto::{self, CryptoError};
+use crate::crypto::{self, AgreementSecret, CryptoError};
 use crate::custody::wrap::{self, Sealed, UnwrapError};
-use crate::id::Name;
+use crate::id::{AgreementKey, Name};
 
 const SECRET_PURPOSE: &str = "kos/vault-secret/v1";
 const CHECKSUM_PURPOSE: &str = "kos/vault-checksum/v1";
 const DATA_KEY_PURPOSE: &str = "kos/vault-data-key/v1";
+const EXPORT_PURPOSE: &str = "kos/vault-export/v1";
 
 /// The identifier of a vault: 32 hex digits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +63,24 @@ impl Sealing {
     /// The data key, encrypted under another and bound to vault and environment.
     pub(super) fn wrapped(&self, under: &[u8]) -> Result<Sealed, CryptoError> {
         wrap::seal(under, DATA_KEY_PURPOSE, &bound_to_vault(&self.vault, &self.environment), &self.key)
+    }
+
+    /// The data key, sealed to the holder of an agreement key (HPKE).
+    pub(super) fn sealed_to(&self, recipient: &AgreementKey) -> Result<Vec<u8>, CryptoError> {
+        let bound = bound_to_vault(&self.vault, &self.environment);
+        crypto::seal(recipient, EXPORT_PURPOSE.as_bytes(), &bound, &self.key)
+    }
+
+    /// The data key that [`Self::sealed_to`] sealed.
+    pub(super) fn unsealed(
+        by: &AgreementSecret,
+        vault: VaultId,
+        environment: &Name,
+        sealed: &[u8],
+    ) -> Result<Self, CryptoError> {
+        let bound = bound_to_vault(&vault, environment);
+        let key = crypto::open(by, EXPORT_PURPOSE.as_bytes(), &bound, sealed)?;
+        Ok(Self { key, vault, environment: environment.clone() })
     }
 
     pub(super) fn vault(&self) -> &VaultId {

@@ -3,6 +3,7 @@
 //! In scope: beginning, reading and writing a state, and what is read of it. Out of scope: changes ([`super::change`]),
 //! files and the log's word on which state is the present one ([`crate::custody`]).
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::document::{Document, Entries, Entry, Header, KeyDerivation};
@@ -118,6 +119,13 @@ impl Vault {
                 environment: self.document.header.environment.clone(),
             }),
         }
+    }
+}
+
+impl fmt::Debug for Vault {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Header { environment, generation, .. } = &self.document.header;
+        write!(formatter, "Vault of {environment} in generation {generation}")
     }
 }
 

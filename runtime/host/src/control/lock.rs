@@ -7,7 +7,7 @@
 
 use std::sync::{Arc, Weak};
 
-use kos_core::custody::{Answer, CustodyError, MacPurpose, Request, Unlock};
+use kos_core::custody::{Answer, CustodyError, LockCause, Request, Unlock};
 use kos_core::log::{Event, EventType, LogError, PartyType};
 
 use crate::host::Inner;
@@ -56,6 +56,23 @@ impl std::fmt::Debug for Locker {
     }
 }
 
+/// Has the log tell of the locks that custody makes by itself. Those that somebody asked for are logged where they were
+/// asked for, with who it was.
+pub(crate) fn log_own_locks(inner: &Arc<Inner>) {
+    let host = Arc::downgrade(inner);
+    inner.custodian.lock_state().on_lock(Arc::new(move |cause| {
+        if cause != LockCause::Asked
+            && let Some(inner) = host.upgrade()
+        {
+            inner.log.submit(inner.locked(cause.as_str()), |logged| {
+                if let Err(error) = logged {
+                    tracing::error!(%error, "the keys are locked, which could not be logged");
+                }
+            });
+        }
+    }));
+}
+
 impl Inner {
     /// Makes custody forget its keys, then says so in the log. Yields how many runs there are.
     pub(crate) fn lock(&self, cause: &str) -> Result<usize, LockError> {
@@ -78,7 +95,7 @@ impl Inner {
 
     /// Whether custody has forgotten its keys.
     pub(crate) fn is_locked(&self) -> bool {
-        self.custodian.mac(MacPurpose::Artifact, b"") == Err(CustodyError::Locked)
+        self.custodian.lock_state().is_locked()
     }
 
     fn locked(&self, cause: &str) -> Event {

@@ -20,6 +20,7 @@ use kos_core::recovery;
 use serde::{Deserialize, Serialize};
 
 pub use client::{ControlError, RunningHost, Told, lock, ps, reload, stop, stop_all, unlock};
+pub(crate) use lock::log_own_locks;
 pub use lock::{LockError, Locker};
 pub(crate) use server::Server;
 

@@ -12,7 +12,7 @@ use kos_core::audience::Audience;
 use kos_core::audited_vault::AuditedVaultError;
 use kos_core::custody::{CustodyError, Secret};
 use kos_core::permission::marker::VaultSend;
-use kos_core::permission::{Grant, Reason};
+use kos_core::permission::{Denied, Grant, Reason};
 use kos_core::vault::{SecretId, VaultError};
 use wasmtime_wasi_http::Error;
 use zeroize::Zeroizing;
@@ -76,7 +76,7 @@ impl Templates {
         }
         let mut secrets = Vec::with_capacity(self.0.len());
         for ((name, place, template), scope) in self.0.iter().zip(self.scopes(audience)) {
-            let grant = powers.gate.authorize::<VaultSend>(&scope).map_err(|_| Error::HttpRequestDenied)?;
+            let grant = powers.gate.authorize::<VaultSend>(&scope).map_err(|denied| heard(&denied))?;
             let secret = send(grant, powers, template.id(), audience).await?;
             let value = value(template, &secret)?;
             if let Some(field) = fields.iter_mut().filter(|(field, _)| *field == name).nth(*place) {
@@ -116,13 +116,19 @@ fn told(grant: Grant<'_, VaultSend>, powers: &Powers, error: &AuditedVaultError)
             Reason::NoSuchSecret
         }
         AuditedVaultError::Custody(CustodyError::Vault(VaultError::Expired { .. })) => Reason::SecretExpired,
+        // Locked between the gate's answer and this one.
+        AuditedVaultError::Custody(CustodyError::Locked) => Reason::Locked,
         error => {
             tracing::warn!(%error, "a secret was not put into a request");
             return Error::InternalError(None);
         }
     };
-    drop(powers.gate.withdraw(grant, reason));
-    Error::HttpRequestDenied
+    heard(&powers.gate.withdraw(grant, reason))
+}
+
+/// What the agent hears of a denial. What it may do and only cannot now, it hears so.
+fn heard(denied: &Denied) -> Error {
+    if denied.reason == Reason::Locked { Error::InternalError(None) } else { Error::HttpRequestDenied }
 }
 
 /// The header value with the secret in it, erased when the request is gone.

@@ -110,3 +110,56 @@ pub(super) const SIGN: &str =
 pub(super) const NOTE: &str =
     "(call $note (i32.const 120) (i32.const 4) (i32.const 0) (i32.const 64) (i32.const 200))";
 pub(super) const OPEN: &str = "(call $open (i32.const 1) (i32.const 200))";
+
+/// An agent that uses the vault. `body` calls `$put`, `$mac` and `$reveal` with their lowered signatures. Its memory has 64 `a` at
+/// 0, the secret's name `api_key/a` at 100, `api_key/A` at 120, and a free place for results at 200.
+pub(super) fn vault(body: &str) -> String {
+    format!(
+        r#"(component
+            (import "kos:agent/types@0.1.0" (instance $types
+                (type $variant (variant (case "denied") (case "invalid" string) (case "limited") (case "unavailable")))
+                (export "error" (type (eq $variant)))))
+            (alias export $types "error" (type $error))
+            (import "kos:agent/vault@0.1.0" (instance $vault
+                (alias outer 1 $error (type $outer))
+                (export "error" (type $e (eq $outer)))
+                (type $enum (enum "hmac-sha256" "hmac-sha512"))
+                (export "mac-algorithm" (type $algorithm (eq $enum)))
+                (export "put" (func (param "name" string) (param "value" (list u8)) (param "expires" (option u64))
+                    (result (result (error $e)))))
+                (export "mac" (func (param "name" string) (param "algorithm" $algorithm) (param "message" (list u8))
+                    (result (result (list u8) (error $e)))))
+                (export "reveal" (func (param "name" string) (result (result (list u8) (error $e)))))))
+            (core module $libc
+                (memory (export "memory") 1 4)
+                (data (i32.const 0) "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa")
+                (data (i32.const 100) "api_key/a")
+                (data (i32.const 120) "api_key/A")
+                (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 1024)))
+            (core instance $libc (instantiate $libc))
+            (core func $put (canon lower (func $vault "put")
+                (memory (core memory $libc "memory")) (realloc (core func $libc "realloc"))))
+            (core func $mac (canon lower (func $vault "mac")
+                (memory (core memory $libc "memory")) (realloc (core func $libc "realloc"))))
+            (core func $reveal (canon lower (func $vault "reveal")
+                (memory (core memory $libc "memory")) (realloc (core func $libc "realloc"))))
+            (core module $m
+                (import "libc" "memory" (memory 1))
+                (import "kos" "put" (func $put (param i32 i32 i32 i32 i32 i64 i32)))
+                (import "kos" "mac" (func $mac (param i32 i32 i32 i32 i32 i32)))
+                (import "kos" "reveal" (func $reveal (param i32 i32 i32)))
+                (func (export "run") (result i32) (local $i i32) {body}))
+            (core instance $i (instantiate $m
+                (with "libc" (instance $libc))
+                (with "kos" (instance
+                    (export "put" (func $put)) (export "mac" (func $mac)) (export "reveal" (func $reveal))))))
+            (func $run (result (result)) (canon lift (core func $i "run")))
+            (instance $command (export "run" (func $run)))
+            (export "wasi:cli/run@0.2.6" (instance $command)))"#
+    )
+}
+
+/// Stores the 64 `a` as `api_key/a`.
+pub(super) const PUT: &str = "(call $put (i32.const 100) (i32.const 9) (i32.const 0) (i32.const 64) (i32.const 0) (i64.const 0) (i32.const 200))";
+/// Reveals `api_key/a`.
+pub(super) const REVEAL: &str = "(call $reveal (i32.const 100) (i32.const 9) (i32.const 200))";

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use kos_core::custody::{Request, Unlock};
+
 use super::guests::{self, FAILS, SUCCEEDS};
 use super::world::{Agent, World, captured, quiet};
 use crate::{Cached, LaunchRequest, Outcome, Refusal, RunOptions, Stdin};
@@ -35,6 +37,27 @@ fn without_a_grant_nothing_runs_and_the_refusal_is_logged() {
     assert_eq!(refusal.exit_status(), 126);
     assert_eq!(world.entries_of("permission_denied")[0]["details"]["reason"], "no-grant");
     assert!(world.entries_of("agent_launch").is_empty());
+}
+
+#[test]
+fn while_the_keys_are_locked_nothing_is_launched_and_the_refusal_names_the_command() {
+    let world = World::new();
+    let code = guests::main(SUCCEEDS);
+    let agent = Agent::of(&code);
+    world.grant(agent, "");
+    let loaded = world.host.load("agent.wasm", world.signed(agent)).unwrap();
+    world.custodian.ask(Request::Lock).unwrap();
+    let refusals =
+        [world.launch(agent, quiet()).unwrap_err(), world.host.start(&loaded, quiet()).unwrap_err()];
+    for refusal in refusals {
+        assert_eq!(refusal.to_string(), "the keys are locked");
+        assert_eq!(refusal.remedy().unwrap(), "kos vault unlock");
+        assert_eq!(refusal.exit_status(), 125);
+    }
+    assert!(world.entries_of("agent_launch").is_empty());
+    let with = Unlock::KeyFile(world.folder().join("key"));
+    world.custodian.ask(Request::Unlock { with }).unwrap();
+    assert_eq!(world.run(agent).outcome, Outcome::Ok);
 }
 
 #[test]

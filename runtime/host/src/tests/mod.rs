@@ -11,4 +11,5 @@ mod limits;
 mod network;
 mod stop;
 mod storage;
+mod vault;
 mod world;

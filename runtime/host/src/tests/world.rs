@@ -39,7 +39,7 @@ pub(super) struct World {
     pub(super) log: Arc<Log>,
     pub(super) clock: Arc<ManualClock>,
     pub(super) store: TrustStore,
-    custodian: Arc<dyn Custodian>,
+    pub(super) custodian: Arc<dyn Custodian>,
     operator: SecretKey,
     author: SecretKey,
     folder: tempfile::TempDir,
@@ -118,6 +118,22 @@ impl World {
             Arc::clone(&self.log),
             Arc::clone(&self.clock) as Arc<dyn Clock>,
         );
+        Host::with_compiler(options, Compiler::Here).unwrap()
+    }
+
+    /// Another host on the same home, in this environment.
+    pub(super) fn host_in(&self, environment: &str) -> Host {
+        let options = HostOptions {
+            environment: Some(environment.parse().unwrap()),
+            capacity: Capacity::of(2),
+            ..HostOptions::new(
+                self.home.clone(),
+                self.config.clone(),
+                Arc::clone(&self.custodian),
+                Arc::clone(&self.log),
+                Arc::clone(&self.clock) as Arc<dyn Clock>,
+            )
+        };
         Host::with_compiler(options, Compiler::Here).unwrap()
     }
 

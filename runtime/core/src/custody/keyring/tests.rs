@@ -4,6 +4,7 @@ use std::thread;
 use super::super::testing::{SECRET, key, open_home, reopened, secret};
 use super::super::{Answer, Custodian, KeyHandle, Request, unlock};
 use super::*;
+use crate::crypto::SecretKey;
 use crate::id::AgreementKey;
 
 const ALICE: &str = "author/alice";

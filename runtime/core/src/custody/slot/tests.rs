@@ -319,3 +319,70 @@ fn no_secret_is_printed() {
         assert!(!shown.contains(secret), "{shown}");
     }
 }
+
+#[test]
+fn a_replaced_slot_opens_by_its_new_secret_alone_and_nothing_else_changes() {
+    let test = empty_home();
+    let specs = [passphrase_slot("old", Kdf::board()), secret_slot(SECRET_BYTES)];
+    let custodian = initialise(&test.home, &specs).unwrap();
+    let made = custodian.create(&key("author/alice")).unwrap();
+    let key_file = test.home.keys().join("author-alice.json");
+    let (kept, before) = (fs::read(&key_file).unwrap(), list(&test.home).unwrap());
+    let id = before[0].id.clone();
+    let wrong = replace(&test.home, &passphrase("new"), &id, passphrase_slot("new", Kdf::board()));
+    assert!(matches!(wrong, Err(CustodyError::WrongSecret { .. })));
+    let unknown = replace(&test.home, &passphrase("old"), "00", passphrase_slot("new", Kdf::board()));
+    assert_eq!(unknown, Err(CustodyError::UnknownSlot { id: "00".to_owned() }));
+    assert_eq!(list(&test.home).unwrap(), before);
+    let slot = replace(&test.home, &passphrase("old"), &id, passphrase_slot("new", Kdf::board())).unwrap();
+    assert_eq!(list(&test.home).unwrap(), [slot, before[1].clone()]);
+    assert_eq!(fs::read(&key_file).unwrap(), kept);
+    let refused = unlock_home(&test.home, &passphrase("old")).unwrap_err();
+    assert!(matches!(refused, CustodyError::WrongSecret { .. }), "{refused}");
+    for way in [passphrase("new"), secret(SECRET_BYTES)] {
+        let custodian = unlock_home(&test.home, &way).unwrap();
+        assert_eq!(custodian.public(&key("author/alice")).unwrap(), made, "{way:?}");
+    }
+}
+
+#[test]
+fn the_last_slot_can_be_replaced_and_so_can_one_of_as_many_as_fit() {
+    let (test, _custodian) = open_home();
+    for number in 1..SLOTS_MAX {
+        add(&test.home, &secret(SECRET_BYTES), secret_slot([u8::try_from(number).unwrap(); 32])).unwrap();
+    }
+    let ids: Vec<_> = list(&test.home).unwrap().into_iter().map(|slot| slot.id).collect();
+    replace(&test.home, &secret(SECRET_BYTES), &ids[1], secret_slot([99; 32])).unwrap();
+    assert!(slot_unlock_with(&test.home, [1; 32]).is_err());
+    assert!(slot_unlock_with(&test.home, [99; 32]).is_ok());
+    for id in &ids[2..] {
+        remove(&test.home, &secret(SECRET_BYTES), id).unwrap();
+    }
+    let last = list(&test.home).unwrap().remove(1).id;
+    remove(&test.home, &secret(SECRET_BYTES), &last).unwrap();
+    replace(&test.home, &secret(SECRET_BYTES), &ids[0], secret_slot([98; 32])).unwrap();
+    assert!(slot_unlock_with(&test.home, [98; 32]).is_ok());
+    assert!(slot_unlock_with(&test.home, SECRET_BYTES).is_err());
+}
+
+#[test]
+fn a_replacement_that_is_cut_short_leaves_the_old_slot_and_can_be_made_again() {
+    let (test, _custodian) = open_home();
+    let id = list(&test.home).unwrap().remove(0).id;
+    let old = fs::read(test.home.slots_file()).unwrap();
+    replace(&test.home, &secret(SECRET_BYTES), &id, secret_slot([99; 32])).unwrap();
+    let new = fs::read(test.home.slots_file()).unwrap();
+    fs::write(test.home.slots_file(), &old).unwrap();
+    let temporary = test.home.root().join(format!(".slots.json.{}.tmp", std::process::id()));
+    for length in [0, 1, new.len() / 2, new.len()] {
+        fs::write(&temporary, &new[..length]).unwrap();
+        assert!(slot_unlock_with(&test.home, SECRET_BYTES).is_ok(), "the old slot, {length} bytes in");
+        assert!(slot_unlock_with(&test.home, [99; 32]).is_err());
+    }
+    replace(&test.home, &secret(SECRET_BYTES), &id, secret_slot([99; 32])).unwrap();
+    assert!(!temporary.exists() && slot_unlock_with(&test.home, [99; 32]).is_ok());
+}
+
+fn slot_unlock_with(home: &Home, bytes: [u8; 32]) -> Result<RootKey, CustodyError> {
+    super::unlock(home, &secret(bytes))
+}

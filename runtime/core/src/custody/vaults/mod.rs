@@ -5,6 +5,8 @@
 //! waits for another process, as that process' log may need this custodian (I6).
 
 mod files;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 
@@ -43,6 +45,8 @@ pub(super) struct Asked<'a> {
     pub(super) noted: Option<Noted>,
     /// The present.
     pub(super) now: Timestamp,
+    /// What an import takes over.
+    pub(super) imported: Option<Vault>,
 }
 
 impl Vaults {
@@ -77,15 +81,25 @@ impl Vaults {
                 let value = self.with_secret(asked, id, |secret| Secret::new(secret.to_vec()))?;
                 Ok(VaultAnswer::Revealed { value })
             }
-            VaultRequest::Export { .. } => Err(CustodyError::Answer),
+            VaultRequest::Export { to } => {
+                let document = match self.opened(asked)?.files.vault() {
+                    Some(vault) => vault.export(to)?,
+                    None => Vault::begin(asked.environment, asked.root.expose(), asked.now)?.export(to)?,
+                };
+                Ok(VaultAnswer::Exported { document })
+            }
         }
     }
 
     fn prepare(&mut self, asked: &Asked<'_>, change: &Change) -> Result<VaultAnswer, CustodyError> {
         let environment = self.environment(asked);
         let lock = environment.files.open_to_change(asked)?;
-        let with =
-            Circumstances { now: asked.now, root: asked.root.expose(), accesses: &environment.accesses };
+        let with = Circumstances {
+            now: asked.now,
+            root: asked.root.expose(),
+            accesses: &environment.accesses,
+            imported: asked.imported.as_ref(),
+        };
         let next = match environment.files.vault() {
             Some(present) => present.changed(change, &with)?,
             None => {

@@ -4,6 +4,7 @@ mod faults;
 mod forgery;
 mod oracles;
 mod speed;
+mod vaults;
 mod writing;
 
 use std::path::Path;

@@ -153,7 +153,7 @@ fn conditions_must_all_hold() {
     )])]);
     let (production, test) = ("production".parse().unwrap(), "test".parse().unwrap());
     let judge = |now, environment| {
-        let facts = Facts { now: at(now), environment, usage: Usage::NONE };
+        let facts = Facts { now: at(now), environment, usage: Usage::NONE, is_locked: false };
         super::evaluate(&effective, SIGN, "receipt", &facts).is_allowed()
     };
     assert!(judge(59_999, Some(&production)));
@@ -169,7 +169,7 @@ fn a_spent_budget_is_told_and_an_uncounted_rule_comes_first() {
     let judge = |effective: &Effective, used| {
         let mut usage = Usage::default();
         usage.set(id, SIGN, used);
-        let facts = Facts { now: at(2_000), environment: None, usage: &usage };
+        let facts = Facts { now: at(2_000), environment: None, usage: &usage, is_locked: false };
         super::evaluate(effective, SIGN, "receipt", &facts)
     };
     let alone = effective(std::slice::from_ref(&counted));
@@ -352,6 +352,7 @@ fn every_reason_has_a_sentence_and_a_change() {
         Reason::NotYetValid { grant: id, from: at(1) },
         Reason::Condition { grant: id, condition: condition.clone() },
         Reason::Exhausted { grant: id, condition },
+        Reason::Locked,
     ];
     let mut names: Vec<_> = reasons.iter().map(Reason::name).collect();
     assert!(reasons.iter().all(|reason| !reason.to_string().is_empty()));

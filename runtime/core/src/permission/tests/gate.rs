@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::clock::{Clock, ManualClock, SystemClock};
-use crate::permission::marker::{CryptoOpen, CryptoSign};
+use crate::custody::LockState;
+use crate::permission::marker::{CryptoHash, CryptoOpen, CryptoSign};
 
 const SIGN: Capability = Capability::CryptoSign;
 /// Enough to meet each other at the same counter, on few cores too.
@@ -326,4 +327,39 @@ fn the_cost_of_an_allowed_call() {
         best = best.min(start.elapsed().as_secs_f64() * 1e9 / f64::from(CALLS));
     }
     println!("reading the clock alone: {best:.1} ns");
+}
+
+#[test]
+fn what_needs_keys_is_refused_while_they_are_locked_and_costs_no_use() {
+    let lock = LockState::default();
+    let rule = on_condition(&["receipt"], &["uses<=1"]);
+    let (_, gate) = gate_at(2_000, rule);
+    let gate = gate.locked_by(lock.clone());
+    lock.set(true);
+    for _ in 0..3 {
+        assert_eq!(outcome(&gate), "locked");
+    }
+    let explained = gate.explain(SIGN, "receipt");
+    assert_eq!(explained.decision, Decision::Denied(Reason::Locked));
+    assert!(explained.change.contains("kos vault unlock"));
+    lock.set(false);
+    assert_eq!((outcome(&gate), outcome(&gate)), ("allowed", "exhausted"));
+    lock.set(true);
+    assert_eq!(outcome(&gate), "exhausted", "a lock hides no other reason");
+    assert_eq!(gate.authorize::<CryptoSign>("invoice").unwrap_err().reason, Reason::ScopeNotCovered);
+}
+
+#[test]
+fn what_needs_no_keys_is_allowed_while_they_are_locked() {
+    let lock = LockState::default();
+    lock.set(true);
+    let capabilities = [(SIGN, allow(&["*"])), (Capability::CryptoHash, allow(&["*"]))];
+    let clock = Arc::new(ManualClock::at(at(2_000)));
+    let gate = Gate::new(effective(&[grant(&capabilities)]), clock, silent()).locked_by(lock);
+    assert!(gate.authorize::<CryptoHash>("blake3").is_ok());
+    assert_eq!(gate.authorize::<CryptoSign>("blake3").unwrap_err().reason, Reason::Locked);
+    let keyed = Capability::ALL.into_iter().filter(|capability| capability.needs_keys());
+    let names: Vec<_> = keyed.map(Capability::as_str).collect();
+    assert_eq!(names.iter().filter(|name| name.starts_with("vault.")).count(), 6);
+    assert_eq!(names.len(), 8, "{names:?}");
 }

@@ -113,7 +113,7 @@ fn effective(grants: &[AgentPermissions]) -> Effective {
 }
 
 fn facts(now: u64) -> Facts<'static> {
-    Facts { now: at(now), environment: None, usage: Usage::NONE }
+    Facts { now: at(now), environment: None, usage: Usage::NONE, is_locked: false }
 }
 
 /// The answer for signing in this context, by its name.

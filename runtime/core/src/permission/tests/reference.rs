@@ -267,7 +267,8 @@ fn compare(luck: &mut Luck, calls: u64) -> (u64, u64) {
             environment: environment.as_ref().map(Name::as_str),
             used: &used,
         };
-        let facts = Facts { now: at(now), environment: environment.as_ref(), usage: &usage };
+        let facts =
+            Facts { now: at(now), environment: environment.as_ref(), usage: &usage, is_locked: false };
         let expected = reference(&world, capability.as_str(), capability.has_scope(), scope);
         match (super::evaluate(&effective, capability, scope, &facts), expected) {
             (Decision::Allowed { grant }, Ok(allowing)) if allowing.contains(&grant.to_string()) => {

@@ -109,13 +109,13 @@ fn a_stranger_gets_no_more_than_strangers_may() {
     world.grant(PERMISSIONS);
     let effective = world.effective();
     let judge = |capability, scope| {
-        let facts = Facts { now: now(), environment: None, usage: Usage::NONE };
+        let facts = Facts { now: now(), environment: None, usage: Usage::NONE, is_locked: false };
         super::evaluate(&effective, capability, scope, &facts)
     };
     assert!(judge(Capability::CryptoHash, "sha-512").is_allowed());
     let reason = Reason::AboveCeiling { level: TrustLevel::External };
     assert_eq!(judge(Capability::CryptoSign, "receipt"), Decision::Denied(reason.clone()));
-    let facts = Facts { now: now(), environment: None, usage: Usage::NONE };
+    let facts = Facts { now: now(), environment: None, usage: Usage::NONE, is_locked: false };
     let change = explain(&effective, Capability::CryptoSign, "receipt", &facts).change;
     assert!(change.contains(&format!("kos trust add {} --level", key(1).did())), "{change}");
 }
@@ -129,7 +129,7 @@ fn what_the_trust_store_takes_back_is_taken_from_a_running_agent() {
         let permissions =
             VerifiedPermissions::load(&world.home, &world.config, &world.component, now()).unwrap();
         let effective = Effective::compute(&world.component, &permissions, &trust);
-        let facts = Facts { now: now(), environment: None, usage: Usage::NONE };
+        let facts = Facts { now: now(), environment: None, usage: Usage::NONE, is_locked: false };
         ["crypto.hash:sha-512", "crypto.sign:receipt"].map(|call| {
             let (capability, scope) = call.split_once(':').unwrap();
             super::evaluate(&effective, capability.parse().unwrap(), scope, &facts).is_allowed()

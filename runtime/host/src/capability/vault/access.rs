@@ -106,6 +106,10 @@ fn told<C: CapabilityMarker>(grant: Grant<'_, C>, powers: &Powers, error: &Audit
         AuditedVaultError::Custody(CustodyError::Vault(VaultError::Ciphertext)) => {
             Error::Invalid("ciphertext".into())
         }
+        // Locked between the gate's answer and this one.
+        AuditedVaultError::Custody(CustodyError::Locked) => {
+            powers.gate.withdraw(grant, Reason::Locked).into()
+        }
         error => {
             tracing::warn!(%error, "an agent's access to a secret was not made");
             Error::Unavailable
