@@ -128,14 +128,14 @@ fn an_unknown_import_is_refused_by_its_name() {
     let world = World::new();
     let code = guests::main(SUCCEEDS).replace(
         "(component",
-        r#"(component (import "wasi:http/outgoing-handler@0.2.6" (instance (export "handle" (func))))"#,
+        r#"(component (import "wasi:http/incoming-handler@0.2.6" (instance (export "handle" (func))))"#,
     );
     let agent = Agent::of(&code);
     world.grant(agent, "");
     let refusal = world.launch(agent, quiet()).unwrap_err();
     assert_eq!(
         refusal.to_string(),
-        "it imports wasi:http/outgoing-handler@0.2.6, which this host does not have"
+        "it imports wasi:http/incoming-handler@0.2.6, which this host does not have"
     );
 }
 
