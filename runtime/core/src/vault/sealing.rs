@@ -139,3 +139,66 @@ fn push(bound: &mut Vec<u8>, field: &[u8]) {
     bound.extend_from_slice(&(field.len() as u64).to_be_bytes());
     bound.extend_from_slice(field);
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+
+    fn of(key: u8, vault: u8, environment: &str) -> Sealing {
+        Sealing {
+            key: LockedBytes::copied(&[key; 32]),
+            vault: VaultId([vault; 16]),
+            environment: environment.parse().unwrap(),
+        }
+    }
+
+    fn id(text: &str) -> SecretId {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_secret_is_bound_to_its_vault_environment_type_name_end_version_and_generation() {
+        let secret = id("api_key/a");
+        let label = Label { id: &secret, expires_at: None, version: 1, generation: 2 };
+        let honest = of(1, 1, "default");
+        let sealed = honest.seal(label, b"secret").unwrap();
+        assert_eq!(*honest.open(label, sealed.clone()).unwrap(), b"secret");
+
+        let (named, typed) = (id("api_key/b"), id("jwt/a"));
+        let moved = [
+            (of(1, 2, "default"), label),
+            (of(1, 1, "staging"), label),
+            (of(1, 1, "default"), Label { id: &named, ..label }),
+            (of(1, 1, "default"), Label { id: &typed, ..label }),
+            (of(1, 1, "default"), Label { expires_at: Some(Timestamp::from_millis(0)), ..label }),
+            (of(1, 1, "default"), Label { version: 2, ..label }),
+            (of(1, 1, "default"), Label { generation: 3, ..label }),
+        ];
+        for (sealing, label) in moved {
+            assert_eq!(sealing.open(label, sealed.clone()), Err(UnwrapError::Altered), "{label:?}");
+        }
+        assert_eq!(of(2, 1, "default").open(label, sealed), Err(UnwrapError::WrongKey));
+    }
+
+    #[test]
+    fn fields_that_run_into_each_other_are_told_apart() {
+        let (one, other) = (id("api_key/ab"), id("api_key/b"));
+        let label = |id| Label { id, expires_at: None, version: 1, generation: 1 };
+        assert_ne!(of(1, 1, "env").bound(label(&one)), of(1, 1, "enva").bound(label(&other)));
+    }
+
+    #[test]
+    fn a_data_key_is_bound_to_its_vault_and_environment() {
+        let root = [9; 32];
+        let wrapped = of(1, 1, "default").wrapped(&root).unwrap();
+        let unwrap = |root: &[u8], vault: u8, environment: &str| {
+            let environment = environment.parse().unwrap();
+            Sealing::unwrapped(root, VaultId([vault; 16]), &environment, wrapped.clone()).map(|_| ())
+        };
+        assert_eq!(unwrap(&root, 1, "default"), Ok(()));
+        assert_eq!(unwrap(&root, 2, "default"), Err(UnwrapError::Altered));
+        assert_eq!(unwrap(&root, 1, "staging"), Err(UnwrapError::Altered));
+        assert_eq!(unwrap(&[8; 32], 1, "default"), Err(UnwrapError::WrongKey));
+    }
+}
