@@ -193,10 +193,10 @@ fn a_secret_is_never_an_argument() {
     let piped = std::fs::File::open(world.write("value", "through a descriptor")).unwrap();
     command.args(["vault", "put", "api_key/b", "--fd", "0"]).stdin(piped);
     Ended::of(&mut command).succeeded();
-    assert_eq!((get(&world, "api_key/a").as_str(), get(&world, "api_key/b").as_str()), (
-        MARKER,
-        "through a descriptor"
-    ));
+    assert_eq!(
+        (get(&world, "api_key/a").as_str(), get(&world, "api_key/b").as_str()),
+        (MARKER, "through a descriptor")
+    );
 }
 
 #[test]
@@ -218,8 +218,7 @@ fn a_secret_is_in_no_file_no_answer_and_no_entry() {
     let operations: Vec<&str> =
         accesses.iter().filter_map(|entry| entry["details"]["operation"].as_str()).collect();
     assert_eq!(operations, ["put", "mac", "reveal", "rename"]);
-    let actors: Vec<&str> =
-        accesses.iter().filter_map(|entry| entry["actor"]["type"].as_str()).collect();
+    let actors: Vec<&str> = accesses.iter().filter_map(|entry| entry["actor"]["type"].as_str()).collect();
     assert_eq!(actors, ["user", "agent", "user", "user"]);
 }
 
@@ -302,4 +301,89 @@ fn a_put_that_is_killed_at_any_time_leaves_the_old_secret_or_the_new() {
         present = found;
     }
     world.kos(&["log", "verify"]).succeeded();
+}
+
+#[test]
+fn a_locked_host_uses_no_secret_until_it_is_unlocked() {
+    let world = World::trusting("trusted");
+    put(&world, "api_key/a", "one", &[]).succeeded();
+    let mut agent = user(&world, &[]);
+    let mac = agent.ask("mac api_key/a abc");
+    assert!(!is_locked(&world));
+    let locked = world.kos(&["vault", "lock", "--json"]).succeeded().json();
+    assert_eq!(locked, json!({ "locked": 1, "runs": 1 }));
+    assert_eq!(agent.ask("mac api_key/a abc"), "unavailable");
+    assert_eq!(agent.ask("reveal api_key/a"), "denied", "locking tells nothing of what is not granted");
+    assert!(is_locked(&world));
+    assert!(world.kos(&["ps"]).succeeded().stdout.contains("locked"));
+    let wrong = world.write("wrong", "correct house\n");
+    world
+        .kos(&["vault", "unlock", "--passphrase-file", path_text(&wrong)])
+        .ended_with(FAILED)
+        .saying("cannot be unlocked");
+    assert!(is_locked(&world));
+    assert_eq!(agent.ask("mac api_key/a abc"), "unavailable");
+    // The key file as a person in the test's folder names it; the host works elsewhere.
+    world.kos(&["vault", "unlock", "--key-file", "root.key"]).succeeded();
+    assert!(!is_locked(&world));
+    assert_eq!(agent.ask("mac api_key/a abc"), mac);
+    agent.end().succeeded();
+    let text = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
+        pairs.iter().map(|(change, cause)| ((*change).to_owned(), (*cause).to_owned())).collect()
+    };
+    assert_eq!(locks(&world), text(&[("lock", "request"), ("unlock", "")]));
+    world.kos(&["log", "verify"]).succeeded();
+}
+
+#[test]
+fn a_passphrase_reaches_a_running_host_and_no_file() {
+    let world = World::trusting("trusted");
+    let passphrase = world.path("passphrase");
+    std::fs::write(&passphrase, MARKER).unwrap();
+    world.kos(&["slot", "add", "passphrase", "--from", path_text(&passphrase), "--kdf", "board"]).succeeded();
+    put(&world, "api_key/a", "one", &[]).succeeded();
+    let mut agent = user(&world, &[]);
+    assert_eq!(agent.ask("mac api_key/a abc").len(), 64);
+    world.kos(&["vault", "lock"]).succeeded();
+    assert_eq!(agent.ask("mac api_key/a abc"), "unavailable");
+    world.kos(&["vault", "unlock", "--passphrase-file", path_text(&passphrase)]).succeeded();
+    assert_eq!(agent.ask("mac api_key/a abc").len(), 64);
+    agent.end().succeeded();
+    assert_eq!(holding(&world.home(), MARKER.as_bytes()), Vec::<String>::new());
+}
+
+#[test]
+fn a_signal_and_the_time_lock_a_host_too() {
+    let world = World::trusting("trusted");
+    put(&world, "api_key/a", "one", &[]).succeeded();
+    let mut agent = user(&world, &[]);
+    assert_eq!(agent.ask("mac api_key/a abc").len(), 64);
+    agent.signal("-USR1");
+    agent.ask_until("mac api_key/a abc", "unavailable");
+    poll_until("the lock is logged", || locks(&world) == [("lock".to_owned(), "signal".to_owned())]);
+    agent.end().succeeded();
+    let mut agent = user(&world, &["--lock-after", "1s"]);
+    agent.ask("list api_key/a");
+    poll_until("the host locks by itself", || is_locked(&world));
+    assert_eq!(agent.ask("mac api_key/a abc"), "unavailable");
+    poll_until("the lock is logged", || locks(&world).last().is_some_and(|(_, cause)| cause == "idle"));
+    agent.end().succeeded();
+    world.kos(&["log", "verify"]).succeeded();
+}
+
+#[test]
+fn a_passphrase_is_changed_and_the_old_one_opens_nothing() {
+    let world = World::trusting_nobody();
+    let (old, new) = (world.write("old", "correct horse\n"), world.write("new", "battery staple\n"));
+    let add = ["slot", "add", "passphrase", "--from", path_text(&old), "--kdf", "board", "--json"];
+    let slot = world.kos(&add).succeeded().json();
+    let id = slot["id"].as_str().expect("the slot");
+    put(&world, "api_key/a", "one", &[]).succeeded();
+    let with = ["--passphrase-file", path_text(&old)];
+    let change = ["slot", "change", id, "--from", path_text(&new), "--kdf", "board"];
+    world.kos(&[&change[..], &with].concat()).succeeded();
+    world.kos(&[&["vault", "get", "api_key/a"][..], &with].concat()).ended_with(FAILED);
+    let printed = world.kos(&["vault", "get", "api_key/a", "--passphrase-file", path_text(&new)]);
+    assert_eq!(printed.succeeded().stdout, "one");
+    world.kos(&["slot", "change", id, "--from", path_text(&new)]).ended_with(FAILED).saying("kos slot list");
 }
