@@ -23,3 +23,4 @@ mod permission;
 mod resource;
 mod stop;
 mod vault;
+mod vault_command;

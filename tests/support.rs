@@ -212,6 +212,12 @@ impl Conversation {
         poll_until(&format!("{line} is answered by {answer}"), || self.ask(line) == answer);
     }
 
+    /// Sends the process a signal, as `kill` takes it.
+    pub(crate) fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status();
+        assert!(sent.expect("kill").success());
+    }
+
     /// Ends the input, which ends the agent.
     pub(crate) fn end(mut self) -> Ended {
         drop(self.child.stdin.take());
