@@ -23,7 +23,7 @@ pub fn is_possible() -> bool {
 /// When there is no terminal, or nothing was typed.
 pub fn secret(question: &str) -> Result<Zeroizing<String>, Failure> {
     let answer = Zeroizing::new(rpassword::prompt_password(format!("{question}: "))?);
-    if answer.is_empty() { Err(Failure::new("an empty passphrase is not accepted")) } else { Ok(answer) }
+    if answer.is_empty() { Err(Failure::new("nothing was typed, which is not accepted")) } else { Ok(answer) }
 }
 
 /// Asks for a new secret twice.
@@ -33,7 +33,7 @@ pub fn secret(question: &str) -> Result<Zeroizing<String>, Failure> {
 pub fn new_secret(question: &str) -> Result<Zeroizing<String>, Failure> {
     let first = secret(question)?;
     let second = secret("The same again")?;
-    if first == second { Ok(first) } else { Err(Failure::new("the two passphrases differ")) }
+    if first == second { Ok(first) } else { Err(Failure::new("the two differ")) }
 }
 
 /// The first line of a file: a passphrase without its line end.

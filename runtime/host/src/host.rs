@@ -111,6 +111,7 @@ impl Host {
 
     pub(crate) fn with_compiler(options: HostOptions, compiler: Compiler) -> Result<Self, Refusal> {
         let inner = Arc::new(Inner::new(options, compiler)?);
+        control::log_own_locks(&inner);
         let control = control::Server::start(&inner)?;
         control::close_orphans(&inner)?;
         Ok(Self { inner, _control: control })
@@ -157,6 +158,12 @@ impl Host {
     /// no longer trusted end.
     pub fn reload(&self) {
         self.inner.reload();
+    }
+
+    /// What locks this host from another thread.
+    #[must_use]
+    pub fn locker(&self) -> control::Locker {
+        control::Locker::of(&self.inner)
     }
 
     /// Ends every run.

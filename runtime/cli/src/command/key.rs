@@ -252,7 +252,11 @@ pub fn find_key(session: &Session, text: &str, roles: &[KeyRole]) -> Result<Publ
     Err(Failure::new(format!("there is no key `{name}`")).remedy("kos key list, or kos key new NAME"))
 }
 
-fn refuse_overwriting(path: &std::path::Path) -> Result<(), Failure> {
+/// Refuses a path at which there is something.
+///
+/// # Errors
+/// When there is.
+pub fn refuse_overwriting(path: &std::path::Path) -> Result<(), Failure> {
     if path.exists() {
         return Err(Failure::new(format!("{} is there already and is not overwritten", path.display())));
     }

@@ -16,6 +16,7 @@ pub mod sign;
 pub mod slot;
 pub mod stop;
 pub mod trust;
+pub mod vault;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -86,6 +87,9 @@ pub enum Command {
     /// Read and verify the log.
     #[command(subcommand, arg_required_else_help = true)]
     Log(log::Log),
+    /// Keep secrets that agents use and do not read.
+    #[command(subcommand, arg_required_else_help = true)]
+    Vault(vault::Vault),
     /// Manage the ways to unlock this home's keys.
     #[command(subcommand, arg_required_else_help = true)]
     Slot(slot::Slot),
@@ -138,6 +142,7 @@ impl Command {
             Self::Cosign(command) => command.run(context),
             Self::Explain(command) => command.run(context),
             Self::Log(command) => command.run(context),
+            Self::Vault(command) => command.run(context),
             Self::Slot(command) => command.run(context),
             Self::Ps(command) => command.run(context),
             Self::Stop(command) => command.run(context),

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::Ended;
 use crate::context::Context;
-use crate::output::{Columns, cell};
+use crate::output::{Columns, cell, verdict};
 
 /// `kos ps`.
 #[derive(Debug, Args)]
@@ -34,6 +34,7 @@ fn to_json(hosts: &[RunningHost]) -> Value {
             let mut value = json!(agent);
             if let Some(object) = value.as_object_mut() {
                 object.insert("host".to_owned(), host.host.clone().into());
+                object.insert("locked".to_owned(), host.locked.into());
             }
             value
         })
@@ -43,7 +44,7 @@ fn to_json(hosts: &[RunningHost]) -> Value {
 
 fn for_person(hosts: &[RunningHost]) -> String {
     let now = SystemClock.now();
-    let mut table = Columns::new(&["AGENT", "RUN", "FOR", "COMPONENT", "HOST"]);
+    let mut table = Columns::new(&["AGENT", "RUN", "FOR", "KEYS", "COMPONENT", "HOST"]);
     for host in hosts {
         for agent in &host.agents {
             // Whole seconds: nobody wants more of a list that is old when it is read.
@@ -52,6 +53,7 @@ fn for_person(hosts: &[RunningHost]) -> String {
                 cell(&agent.name),
                 cell(&agent.run),
                 cell(format!("{seconds} s")),
+                if host.locked { verdict(false, "locked") } else { cell("unlocked") },
                 cell(agent.component.chars().take(19).collect::<String>()),
                 cell(&host.host),
             ]);

@@ -1,13 +1,14 @@
 //! `kos slot`: the ways to unlock the keys of a home.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use kos_core::custody::{SlotSpec, slot};
-use kos_core::home::HostConfig;
+use kos_core::home::{Home, HostConfig};
 use kos_core::log::event::{Event, EventType, PartyType};
 use serde_json::json;
+use zeroize::Zeroizing;
 
 use super::Ended;
 use super::init::Stretch;
@@ -25,6 +26,8 @@ pub enum Slot {
     List(ListSlots),
     /// Add a way to unlock.
     Add(AddSlot),
+    /// Change the passphrase of a slot.
+    Change(ChangeSlot),
     /// Remove a way to unlock; the last one stays.
     Remove(RemoveSlot),
 }
@@ -38,6 +41,7 @@ impl Slot {
         match self {
             Self::List(command) => command.run(context),
             Self::Add(command) => command.run(context),
+            Self::Change(command) => command.run(context),
             Self::Remove(command) => command.run(context),
         }
     }
@@ -108,8 +112,7 @@ impl AddSlot {
     fn run(&self, context: &Context) -> Ended {
         let (spec, unlock) = match &self.kind {
             Kind::Passphrase { from, kdf, unlock } => {
-                let secret = from.as_deref().map(prompt::from_file).transpose()?;
-                let secret = secret.map_or_else(|| prompt::new_secret("New passphrase"), Ok)?;
+                let secret = new_passphrase(from.as_deref())?;
                 (SlotSpec::Passphrase { secret, kdf: kdf.kdf() }, unlock)
             }
             Kind::KeyFile { path, unlock } => (key_file_slot(path)?, unlock),
@@ -132,6 +135,50 @@ impl AddSlot {
     }
 }
 
+/// `kos slot change ID`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The keys stay as they are: nothing is encrypted anew, and running hosts go on. A copy of slots.json from before still
+opens with the old passphrase. Where somebody may have both, a new passphrase shuts nobody out: replace the secrets
+(kos vault rotate) and the keys (kos key rotate), or make a new home.")]
+pub struct ChangeSlot {
+    /// Which slot, as `kos slot list` shows it; one that a passphrase unlocks.
+    id: String,
+    /// Take the first line of this file instead of asking.
+    #[arg(long, value_name = "FILE")]
+    from: Option<PathBuf>,
+    /// How it is stretched.
+    #[arg(long, value_enum, default_value_t = Stretch::Standard)]
+    kdf: Stretch,
+    /// How the home is unlocked now.
+    #[command(flatten)]
+    unlock: UnlockArguments,
+}
+
+impl ChangeSlot {
+    fn run(&self, context: &Context) -> Ended {
+        let (home, config) = context.open_home()?;
+        if !find(&home, &self.id)?.is_passphrase() {
+            return Err(Failure::new(format!("no passphrase unlocks {}", self.id))
+                .remedy("kos slot add key-file PATH, then kos slot remove ID"));
+        }
+        let (custodian, way) = self.unlock.unlock_with(&home)?;
+        let secret = new_passphrase(self.from.as_deref())?;
+        let session = Session::new(home, config, custodian);
+        let event = event(&session.config, "slot_change").with("slot", self.id.as_str());
+        let mut changed = None;
+        session.change(event, || {
+            let spec = SlotSpec::Passphrase { secret, kdf: self.kdf.kdf() };
+            changed = Some(slot::replace(&session.home, &way, &self.id, spec)?);
+            Ok(())
+        })?;
+        let Some(changed) = changed else { return Err(Failure::new("no slot was changed")) };
+        let text = format!("changed the passphrase of slot {}, which is {} now", self.id, changed.id);
+        context.output.answer(&changed, || paint(GOOD, text))?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
 /// `kos slot remove ID`.
 #[derive(Debug, Args)]
 #[command(after_help = "An old copy of slots.json keeps a removed slot usable: remove copies too.")]
@@ -145,11 +192,7 @@ pub struct RemoveSlot {
 impl RemoveSlot {
     fn run(&self, context: &Context) -> Ended {
         let (home, config) = context.open_home()?;
-        if !slot::list(&home)?.iter().any(|slot| slot.id == self.id) {
-            return Err(
-                Failure::new(format!("no slot of this home is `{}`", self.id)).remedy("kos slot list")
-            );
-        }
+        find(&home, &self.id)?;
         let (custodian, way) = self.unlock.unlock_with(&home)?;
         let session = Session::new(home, config, custodian);
         let event = event(&session.config, "slot_remove").with("slot", self.id.as_str());
@@ -158,6 +201,15 @@ impl RemoveSlot {
         context.output.answer(&json!({ "removed": self.id }), || paint(GOOD, text))?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+fn find(home: &Home, id: &str) -> Result<slot::SlotInfo, Failure> {
+    let found = slot::list(home)?.into_iter().find(|slot| slot.id == id);
+    found.ok_or_else(|| Failure::new(format!("no slot of this home is `{id}`")).remedy("kos slot list"))
+}
+
+fn new_passphrase(from: Option<&Path>) -> Result<Zeroizing<String>, Failure> {
+    from.map_or_else(|| prompt::new_secret("New passphrase"), prompt::from_file)
 }
 
 fn event(config: &HostConfig, change: &str) -> Event {

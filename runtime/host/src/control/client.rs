@@ -8,10 +8,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kos_core::canonical;
+use kos_core::custody::Unlock;
 use kos_core::durable::DurableError;
 use kos_core::home::Home;
+use kos_core::id::Name;
+use zeroize::Zeroizing;
 
-use super::{ANSWER_BYTES, Answer, Request, RunningAgent, is_alive, socket_path};
+use super::opening::Opening;
+use super::{ANSWER_BYTES, Answer, REQUEST_BYTES, Request, RunningAgent, is_alive, socket_path};
 
 /// How long a host may take to answer: a reload reads and verifies every grant.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -29,11 +33,17 @@ pub enum ControlError {
         source: std::io::Error,
     },
     /// It answers something else.
-    #[error("the running host {host} did not understand: {cause}")]
+    #[error("the running host {host} did not do it: {cause}")]
     Answer {
         /// Which host.
         host: String,
         /// What it said.
+        cause: String,
+    },
+    /// The request cannot be made.
+    #[error("a running host cannot be asked this: {cause}")]
+    Request {
+        /// Why not.
         cause: String,
     },
     /// The directory of sockets cannot be read.
@@ -46,8 +56,21 @@ pub enum ControlError {
 pub struct RunningHost {
     /// The host's identifier in the log.
     pub host: String,
+    /// The environment whose secrets its runs use.
+    pub environment: Option<Name>,
+    /// Whether it has forgotten its keys until it is unlocked.
+    pub locked: bool,
     /// Its runs.
     pub agents: Vec<RunningAgent>,
+}
+
+/// Who was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// How many hosts.
+    pub hosts: usize,
+    /// How many runs they have.
+    pub runs: usize,
 }
 
 /// What runs in this home.
@@ -58,7 +81,9 @@ pub fn ps(home: &Home) -> Result<Vec<RunningHost>, ControlError> {
     let mut hosts = Vec::new();
     for host in live_hosts(home)? {
         match ask(home, &host, &Request::Ps {})? {
-            Some(Answer::Runs { runs: agents }) => hosts.push(RunningHost { host, agents }),
+            Some(Answer::Runs { runs: agents, environment, locked }) => {
+                hosts.push(RunningHost { host, environment, locked, agents });
+            }
             Some(other) => return Err(unexpected(host, other)),
             None => {}
         }
@@ -71,8 +96,7 @@ pub fn ps(home: &Home) -> Result<Vec<RunningHost>, ControlError> {
 /// # Errors
 /// [`ControlError`] when a live host does not answer.
 pub fn stop(home: &Home, run: &str) -> Result<usize, ControlError> {
-    let (runs, _) = tell(home, &Request::Stop { run: run.to_owned() })?;
-    Ok(runs)
+    Ok(tell(home, &Request::Stop { run: run.to_owned() })?.runs)
 }
 
 /// Ends every run of every host. Yields how many there were.
@@ -80,8 +104,7 @@ pub fn stop(home: &Home, run: &str) -> Result<usize, ControlError> {
 /// # Errors
 /// [`ControlError`] when a live host does not answer.
 pub fn stop_all(home: &Home) -> Result<usize, ControlError> {
-    let (runs, _) = tell(home, &Request::StopAll {})?;
-    Ok(runs)
+    Ok(tell(home, &Request::StopAll {})?.runs)
 }
 
 /// Makes every live host judge its runs by what is installed now. Yields how many hosts there are; when this returns, the change is in
@@ -90,12 +113,28 @@ pub fn stop_all(home: &Home) -> Result<usize, ControlError> {
 /// # Errors
 /// [`ControlError`] when a live host does not answer: the change may not be in force there.
 pub fn reload(home: &Home) -> Result<usize, ControlError> {
-    let (_, hosts) = tell(home, &Request::Reload {})?;
-    Ok(hosts)
+    Ok(tell(home, &Request::Reload {})?.hosts)
 }
 
-/// Tells every live host, also when one of them fails. Yields the sum of the runs concerned, and the number of hosts.
-fn tell(home: &Home, request: &Request) -> Result<(usize, usize), ControlError> {
+/// Makes every live host forget its keys and secrets; its runs go on without.
+///
+/// # Errors
+/// [`ControlError`] when a live host does not answer, or could not log it.
+pub fn lock(home: &Home) -> Result<Told, ControlError> {
+    tell(home, &Request::Lock {})
+}
+
+/// Gives every live host its keys and secrets back.
+///
+/// # Errors
+/// [`ControlError`] when a live host does not answer, or `with` does not open a slot of its home.
+pub fn unlock(home: &Home, with: &Unlock) -> Result<Told, ControlError> {
+    let with = Opening::try_from(with).map_err(|error| ControlError::Request { cause: error.to_string() })?;
+    tell(home, &Request::Unlock { with })
+}
+
+/// Tells every live host, also when one of them fails.
+fn tell(home: &Home, request: &Request) -> Result<Told, ControlError> {
     let (mut sum, mut hosts, mut failed) = (0_usize, 0_usize, None);
     for host in live_hosts(home)? {
         match ask(home, &host, request) {
@@ -108,7 +147,7 @@ fn tell(home: &Home, request: &Request) -> Result<(usize, usize), ControlError> 
             Err(error) => failed = Some(error),
         }
     }
-    failed.map_or(Ok((sum, hosts)), Err)
+    failed.map_or(Ok(Told { hosts, runs: sum }), Err)
 }
 
 fn unexpected(host: String, answer: Answer) -> ControlError {
@@ -151,12 +190,21 @@ fn exchange(socket: &Path, request: &Request) -> std::io::Result<Vec<u8>> {
     let mut stream = through_directory(socket, |short| UnixStream::connect(short))?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    let mut line = serde_json::to_vec(request)?;
-    line.push(b'\n');
-    stream.write_all(&line)?;
+    stream.write_all(&written(request)?)?;
     let mut answer = Vec::new();
     BufReader::new(stream.take(ANSWER_BYTES)).read_until(b'\n', &mut answer)?;
     Ok(answer)
+}
+
+/// A request as a line, in a buffer that never moves, as there may be a secret in it.
+fn written(request: &Request) -> std::io::Result<Zeroizing<Vec<u8>>> {
+    let mut line = Zeroizing::new(vec![0; REQUEST_BYTES]);
+    let mut rest = line.as_mut_slice();
+    serde_json::to_writer(&mut rest, request)?;
+    rest.write_all(b"\n")?;
+    let left = rest.len();
+    line.truncate(REQUEST_BYTES.saturating_sub(left));
+    Ok(line)
 }
 
 /// Calls `with` with a path of the socket that is short enough for the kernel: the path of a socket may have at most 107 bytes, that of

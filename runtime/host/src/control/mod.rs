@@ -1,11 +1,13 @@
-//! Talking to running hosts: `kos ps`, `kos stop`, and telling them of a change.
+//! Talking to running hosts: `kos ps`, `kos stop`, `kos vault lock`, and telling them of a change.
 //!
 //! Each host holds a lock and listens on a socket in `run/`. The lock says that it lives, whatever became of the socket; the
-//! socket takes one JSON request per line from the home's owner and nobody else.
+//! socket takes one JSON request per line from the home's owner and nobody else. A request may hold a secret: both ends erase it.
 //!
 //! In scope: the protocol, its two ends, and closing the runs of hosts that died. Out of scope: what the requests do (`host`).
 
 mod client;
+mod lock;
+mod opening;
 mod server;
 
 use std::path::PathBuf;
@@ -13,18 +15,22 @@ use std::path::PathBuf;
 use kos_core::clock::Timestamp;
 use kos_core::durable::{DurableError, Lock};
 use kos_core::home::Home;
+use kos_core::id::Name;
 use kos_core::recovery;
 use serde::{Deserialize, Serialize};
 
-pub use client::{ControlError, RunningHost, ps, reload, stop, stop_all};
+pub use client::{ControlError, RunningHost, Told, lock, ps, reload, stop, stop_all, unlock};
+pub(crate) use lock::log_own_locks;
+pub use lock::{LockError, Locker};
 pub(crate) use server::Server;
 
+use self::opening::Opening;
 use crate::host::Inner;
 use crate::refusal::Refusal;
 use crate::storage;
 
-/// Longest request. All there are fit in a fraction of it.
-const REQUEST_BYTES: u64 = 4096;
+/// Longest request: one that unlocks, with a secret of 4,096 bytes in base64.
+const REQUEST_BYTES: usize = 8192;
 
 /// Longest answer: 10,000 runs of 300 bytes.
 const ANSWER_BYTES: u64 = 4 << 20;
@@ -41,17 +47,21 @@ enum Request {
     StopAll {},
     /// Judge every run by what is installed now.
     Reload {},
+    /// Forget the keys and secrets.
+    Lock {},
+    /// Obtain the keys again.
+    Unlock { with: Opening },
 }
 
 /// What a host answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "kebab-case", deny_unknown_fields)]
 enum Answer {
-    /// The runs.
-    Runs { runs: Vec<RunningAgent> },
+    /// The runs, their environment, and whether the host is locked.
+    Runs { runs: Vec<RunningAgent>, environment: Option<Name>, locked: bool },
     /// It is done; `runs` were concerned.
     Done { runs: usize },
-    /// The request was not understood.
+    /// The request was not understood, or not carried out.
     Refused { cause: String },
 }
 
@@ -127,6 +137,29 @@ mod tests {
         ] {
             assert_eq!(parse(line), None, "{line}");
         }
+    }
+
+    #[test]
+    fn the_longest_secret_fits_a_request_and_is_not_printed() {
+        use kos_core::custody::Unlock;
+        let passphrase =
+            Unlock::Passphrase("\u{1}\"\\é".repeat(4096).chars().take(3000).collect::<String>().into());
+        for unlock in
+            [passphrase, Unlock::Secret(vec![0xff; 4096].into()), Unlock::KeyFile("/etc/kos/key".into())]
+        {
+            let request = Request::Unlock { with: Opening::try_from(&unlock).unwrap() };
+            let line = serde_json::to_vec(&request).unwrap();
+            assert!(line.len() < REQUEST_BYTES, "{}", line.len());
+            let Some(Request::Unlock { with }) = canonical::from_strict(&line, line.len()).ok() else {
+                unreachable!("what was written is read");
+            };
+            assert!(Unlock::try_from(with).unwrap() == unlock);
+            assert!(format!("{request:?}").len() < 80, "{request:?}");
+        }
+        assert_eq!(parse(r#"{"command":"unlock","with":{"passphrase":"not base64"}}"#), None);
+        assert_eq!(parse(r#"{"command":"unlock","with":{"passphrase":"eA==","x":1}}"#), None);
+        assert_eq!(parse(r#"{"command":"unlock"}"#), None);
+        assert!(parse(r#"{"command":"lock"}"#).is_some());
     }
 
     #[test]

@@ -1,15 +1,19 @@
 //! The host's end: one thread, one request at a time, each with a time limit, from the home's owner only.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{Read, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use kos_core::canonical;
+use kos_core::custody::Unlock;
 use kos_core::durable::Lock;
+use zeroize::Zeroizing;
 
+use super::lock::{BY_REQUEST, LockError};
+use super::opening::Opening;
 use super::{Answer, REQUEST_BYTES, Request, RunningAgent, lock_path, socket_path};
 use crate::host::Inner;
 use crate::refusal::Refusal;
@@ -77,33 +81,69 @@ fn converse(inner: &Inner, stream: &UnixStream) -> std::io::Result<()> {
     }
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    let mut line = Vec::new();
-    BufReader::new(stream.take(REQUEST_BYTES)).read_until(b'\n', &mut line)?;
-    let answer = match canonical::from_strict(line.trim_ascii_end(), line.len()) {
-        Ok(request) => answer(inner, &request),
+    let mut stream = stream;
+    let line = first_line(&mut stream)?;
+    let answer = match canonical::from_strict(line.trim_ascii_end(), REQUEST_BYTES) {
+        Ok(request) => answer(inner, request),
         Err(error) => Answer::Refused { cause: error.to_string() },
     };
-    let mut stream = stream;
     let mut answer = serde_json::to_vec(&answer)?;
     answer.push(b'\n');
     stream.write_all(&answer)
 }
 
-fn answer(inner: &Inner, request: &Request) -> Answer {
+/// What comes before the first line end, in a buffer that never moves, as there may be a secret in it.
+fn first_line(stream: &mut impl Read) -> std::io::Result<Zeroizing<Vec<u8>>> {
+    let mut line = Zeroizing::new(vec![0; REQUEST_BYTES]);
+    let mut length = 0;
+    while let Some(free) = line.get_mut(length..).filter(|free| !free.is_empty()) {
+        let read = match stream.read(free) {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            read => read?,
+        };
+        let end = free.get(..read).and_then(|new| new.iter().position(|byte| *byte == b'\n'));
+        length = length.saturating_add(end.unwrap_or(read));
+        if read == 0 || end.is_some() {
+            break;
+        }
+    }
+    line.truncate(length);
+    Ok(line)
+}
+
+fn answer(inner: &Inner, request: Request) -> Answer {
     match request {
         Request::Ps {} => Answer::Runs {
             runs: inner.runs.table().iter().map(|(run, active)| describe(run, active)).collect(),
+            environment: inner.environment.clone(),
+            locked: inner.is_locked(),
         },
-        Request::Stop { run } => stop(inner, |id, active| id == run || active.name == *run),
+        Request::Stop { run } => stop(inner, |id, active| *id == run || active.name == run),
         Request::StopAll {} => Answer::Done { runs: inner.runs.stop_all() },
         Request::Reload {} => {
             inner.reload();
             Answer::Done { runs: inner.runs.table().len() }
         }
+        Request::Lock {} => told(inner.lock(BY_REQUEST)),
+        Request::Unlock { with } => unlock(inner, with),
     }
 }
 
-fn stop(inner: &Inner, is_meant: impl Fn(&str, &ActiveRun) -> bool) -> Answer {
+fn unlock(inner: &Inner, with: Opening) -> Answer {
+    match Unlock::try_from(with) {
+        Ok(with) => told(inner.unlock(with)),
+        Err(error) => Answer::Refused { cause: error.to_string() },
+    }
+}
+
+fn told(done: Result<usize, LockError>) -> Answer {
+    match done {
+        Ok(runs) => Answer::Done { runs },
+        Err(error) => Answer::Refused { cause: error.to_string() },
+    }
+}
+
+fn stop(inner: &Inner, is_meant: impl Fn(&String, &ActiveRun) -> bool) -> Answer {
     let runs = inner.runs.table();
     let meant = runs.iter().filter(|(id, active)| is_meant(id, active));
     Answer::Done { runs: meant.inspect(|(_, active)| active.stopper.stop()).count() }

@@ -1,5 +1,6 @@
 //! `kos-run`: launches agents.
 
+mod lock;
 mod report;
 mod signals;
 
@@ -9,18 +10,21 @@ use std::sync::{Arc, OnceLock};
 
 use clap::Parser;
 use indicatif::ProgressBar;
+use kos_core::custody::{Custodian as _, Request};
+use kos_core::id::Name;
 use kos_core::log::Log;
 use kos_core::manifest::UnverifiedComponent;
 use kos_core::permission::{LimitSet, Limits};
 use kos_host::{Capacity, Host, HostOptions, Loaded, Progress, Run, RunOptions, Stdin};
 
+use self::lock::LockAfter;
 use self::report::{Ended as RunEnded, refused};
 use self::signals::Signals;
 use super::Ended;
 use crate::component;
 use crate::context::Context;
 use crate::failure::{Failure, stderr_is_terminal};
-use crate::session::Session;
+use crate::session::{DEFAULT_ENVIRONMENT, Session};
 use crate::unlock::UnlockArguments;
 
 /// The exit status when the component is not accepted.
@@ -41,6 +45,13 @@ pub struct KosRun {
     /// Lower limits for this run: memory=16MiB,cpu=1G,duration=5s.
     #[arg(long, value_name = "LIMITS", value_parser = Limits::parse_overrides)]
     pub(super) limit: Option<LimitSet>,
+    /// The environment: whose secrets the agents use, and what grants may ask for.
+    #[arg(long = "env", value_name = "NAME", default_value = DEFAULT_ENVIRONMENT)]
+    environment: Name,
+    /// Lock the keys and secrets after so long without a use, such as 15m, or never [default: 15m where a passphrase
+    /// unlocked them, else never].
+    #[arg(long, value_name = "DURATION")]
+    lock_after: Option<LockAfter>,
     /// The signature of one agent, where it lies in a file of another name than AGENT.wasm.signature.
     #[arg(long, value_name = "FILE")]
     signature: Option<PathBuf>,
@@ -73,7 +84,8 @@ Exit status, of the first agent in order that did not end well:
   137    it was stopped: kos stop, a signal, or a limit (memory, cpu, stack, table, instances,
          handles, payload, output, notes)
 Why a run ended stands in the log (kos log tail), and with --json on stderr.
-The first SIGINT or SIGTERM stops the agents and logs their ends; the second ends this process.";
+The first SIGINT or SIGTERM stops the agents and logs their ends; the second ends this process.
+SIGUSR1 locks the keys and secrets at once, as kos vault lock does; kos vault unlock brings them back.";
 
 impl KosRun {
     /// Reads the command line. One that is not understood ends the process with 125, which no agent's own mistake
@@ -96,6 +108,7 @@ impl KosRun {
         let components = self.read(&context)?;
         let signals = Signals::watch(context.output).map_err(host_failed)?;
         let (host, log) = self.open(&context, components.len()).map_err(host_failed)?;
+        signals.lock_with(host.locker(), context.output);
         let ended = self.launch_all(&context, &host, components, &signals);
         drop(host);
         publish(log);
@@ -124,10 +137,16 @@ impl KosRun {
     }
 
     fn open(&self, context: &Context, agents: usize) -> Result<(Host, Arc<Log>), Failure> {
-        let session = Session::open(context, &self.unlock)?;
+        let (home, config) = context.open_home()?;
+        let (custodian, unlocked_by) = self.unlock.unlock_with(&home)?;
+        let lock_after = self.lock_after.unwrap_or_else(|| LockAfter::standard(&unlocked_by));
+        drop(unlocked_by);
+        custodian.ask(Request::AutoLock { after: lock_after.duration() })?;
+        let session = Session::new(home, config, custodian);
         let log = Arc::new(session.log()?);
         let Session { home, config, custodian, clock } = session;
         let mut options = HostOptions::new(home, config, custodian, Arc::clone(&log), clock);
+        options.environment = Some(self.environment.clone());
         options.capacity = Capacity::of(u32::try_from(agents).unwrap_or(u32::MAX));
         options.progress = (!self.quiet && !self.json && stderr_is_terminal()).then(progress);
         Ok((Host::open(options).map_err(|refusal| refused(context, "the host", &refusal))?, log))

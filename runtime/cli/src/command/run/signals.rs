@@ -1,9 +1,11 @@
-//! Interrupts: the first stops the agents and lets their ends be logged, the second ends the process at once.
+//! Signals: the first interrupt stops the agents and lets their ends be logged, the second ends the process at once;
+//! SIGUSR1 locks the keys.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use kos_host::control::Locker;
 use kos_host::{Refusal, Run, Stopper};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 
 use crate::failure::Failure;
 use crate::output::Output;
@@ -11,7 +13,7 @@ use crate::output::Output;
 /// What a shell adds to a signal's number.
 const SIGNAL_STATUS: i32 = 128;
 
-/// The runs that an interrupt stops.
+/// The runs that an interrupt stops, and what a lock locks.
 #[derive(Clone, Default)]
 pub(super) struct Signals(Arc<Mutex<State>>);
 
@@ -19,23 +21,49 @@ pub(super) struct Signals(Arc<Mutex<State>>);
 struct State {
     runs: Vec<Stopper>,
     is_stopping: bool,
+    locker: Option<Locker>,
+    /// A lock was asked for before there was anything to lock.
+    is_to_lock: bool,
 }
 
 impl Signals {
-    /// Watches for interrupts from now on.
+    /// Watches for signals from now on.
     pub(super) fn watch(output: Output) -> Result<Self, Failure> {
         let signals = Self::default();
-        let mut caught = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+        let mut caught = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP, SIGUSR1])?;
         let watching = signals.clone();
         std::thread::Builder::new().name("kos-signals".into()).spawn(move || {
             for signal in caught.forever() {
-                if !watching.interrupt() {
+                if signal == SIGUSR1 {
+                    watching.lock(output);
+                } else if watching.interrupt() {
+                    output.remark("stopping; again to end at once");
+                } else {
                     std::process::exit(SIGNAL_STATUS.saturating_add(signal));
                 }
-                output.remark("stopping; again to end at once");
             }
         })?;
         Ok(signals)
+    }
+
+    /// What a signal locks from now on; at once, where one has come before.
+    pub(super) fn lock_with(&self, locker: Locker, output: Output) {
+        let mut state = self.state();
+        if std::mem::take(&mut state.is_to_lock) {
+            lock(&locker, output);
+        }
+        state.locker = Some(locker);
+    }
+
+    fn lock(&self, output: Output) {
+        let locker = {
+            let mut state = self.state();
+            state.is_to_lock = state.locker.is_none();
+            state.locker.clone()
+        };
+        if let Some(locker) = locker {
+            lock(&locker, output);
+        }
     }
 
     /// Begins a run, unless an interrupt has come before it.
@@ -70,5 +98,12 @@ impl Signals {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn lock(locker: &Locker, output: Output) {
+    match locker.lock() {
+        Ok(()) => output.remark("locked; kos vault unlock brings the keys back"),
+        Err(error) => output.remark(format!("locking: {error}")),
     }
 }
