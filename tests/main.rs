@@ -18,6 +18,7 @@ mod identity;
 mod launch;
 mod limits;
 mod log;
+mod memory;
 mod operator;
 mod permission;
 mod resource;

@@ -187,6 +187,11 @@ impl Conversation {
         Self { child, answers, command: format!("{command:?}") }
     }
 
+    /// The process that runs it.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Says a line.
     pub(crate) fn say(&mut self, line: &str) {
         let input = self.child.stdin.as_mut().expect("its input");
