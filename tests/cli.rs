@@ -34,7 +34,7 @@ fn snapshot(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 /// A command line, the status it ends with, and words of its diagnostics.
 type Case<'a> = (&'a [&'a str], i32, &'a str);
 
-const CASES: [Case<'_>; 38] = [
+const CASES: [Case<'_>; 43] = [
     (&["key", "new", "a/b"], USAGE, "a/b"),
     (&["key", "new", "Alice"], USAGE, "Alice"),
     (&["key", "new", ""], USAGE, "NAME"),
@@ -85,6 +85,11 @@ const CASES: [Case<'_>; 38] = [
     (&["log", "show", "9999"], FAILED, "no entry 9999"),
     (&["stop", "nobody"], FAILED, "kos ps"),
     (&["slot", "remove", "nothing"], FAILED, "kos slot list"),
+    (&["slot", "change", "nothing"], FAILED, "kos slot list"),
+    (&["vault", "get", "weather"], USAGE, "TYPE/NAME"),
+    (&["vault", "get", "api_key/weather"], FAILED, "kos vault list"),
+    (&["vault", "put", "password/db", "--from", "missing"], FAILED, "missing"),
+    (&["vault", "import", "text.wasm", "--key", "alice"], FAILED, "text.wasm"),
 ];
 
 #[test]
@@ -238,7 +243,7 @@ fn every_answer_is_there_as_json() {
     let (hello, author) = (path_text(&hello), world.author());
     let grants = world.kos(&["grants", "list", "--json"]).succeeded().json();
     let grant = grants[0]["grant"].as_str().expect("a grant").to_owned();
-    let commands: [&[&str]; 19] = [
+    let commands: [&[&str]; 22] = [
         &["inspect", hello],
         &["explain", hello, "identity.self"],
         &["key", "list"],
@@ -255,6 +260,9 @@ fn every_answer_is_there_as_json() {
         &["log", "show", "0"],
         &["log", "export", "copy"],
         &["slot", "list"],
+        &["vault", "list"],
+        &["vault", "status"],
+        &["vault", "lock"],
         &["ps"],
         &["stop", "--all"],
         &["grants", "revoke", &grant],

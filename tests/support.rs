@@ -187,6 +187,11 @@ impl Conversation {
         Self { child, answers, command: format!("{command:?}") }
     }
 
+    /// The process that runs it.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Says a line.
     pub(crate) fn say(&mut self, line: &str) {
         let input = self.child.stdin.as_mut().expect("its input");
@@ -210,6 +215,12 @@ impl Conversation {
     #[track_caller]
     pub(crate) fn ask_until(&mut self, line: &str, answer: &str) {
         poll_until(&format!("{line} is answered by {answer}"), || self.ask(line) == answer);
+    }
+
+    /// Sends the process a signal, as `kill` takes it.
+    pub(crate) fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status();
+        assert!(sent.expect("kill").success());
     }
 
     /// Ends the input, which ends the agent.

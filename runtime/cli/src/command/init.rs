@@ -29,8 +29,19 @@ use crate::unlock::{UnlockArguments, key_file_slot};
 /// There until `host.json` is.
 const MARKER: &str = ".unfinished";
 /// What an attempt may leave behind.
-const LEFTOVERS: [&str; 10] =
-    ["slots.json", "keys", "agents", "grants", "trust", "log", "storage", "cache", "run", "host.json"];
+const LEFTOVERS: [&str; 11] = [
+    "slots.json",
+    "keys",
+    "agents",
+    "grants",
+    "trust",
+    "vault",
+    "log",
+    "storage",
+    "cache",
+    "run",
+    "host.json",
+];
 /// The log's name when the machine has none that fits.
 const NAMELESS_MACHINE: &str = "localhost";
 

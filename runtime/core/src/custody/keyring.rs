@@ -46,13 +46,14 @@ pub(super) struct Keyring {
     artifact_key: LockedKey<32>,
     clock: Arc<dyn Clock>,
     loaded: HashMap<KeyName, Loaded>,
-    vaults: Vaults,
+    /// Behind a pointer, so that whoever holds a keyring or none need not have room for them.
+    vaults: Box<Vaults>,
 }
 
 impl Keyring {
     pub(super) fn new(home: Home, root: RootKey, clock: Arc<dyn Clock>) -> Self {
         let artifact_key = root.mac_key(MacPurpose::Artifact);
-        Self { home, root, artifact_key, clock, loaded: HashMap::new(), vaults: Vaults::default() }
+        Self { home, root, artifact_key, clock, loaded: HashMap::new(), vaults: Box::default() }
     }
 
     pub(super) fn create(&mut self, key: &KeyName) -> Result<PublicKeys, CustodyError> {

@@ -12,7 +12,7 @@ mod kdf;
 mod key_name;
 mod keyring;
 mod lock;
-mod locked;
+pub(crate) mod locked;
 mod policy;
 mod portable;
 mod request;

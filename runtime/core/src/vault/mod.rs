@@ -8,7 +8,7 @@
 mod change;
 mod document;
 mod error;
-mod held;
+mod open_secrets;
 mod operation;
 mod portable;
 mod request;
@@ -20,7 +20,7 @@ mod typed;
 pub(crate) use change::{Accesses, Circumstances};
 pub(crate) use document::DOCUMENT_MAX;
 pub use error::VaultError;
-pub(crate) use held::OpenSecrets;
+pub(crate) use open_secrets::OpenSecrets;
 pub(crate) use operation::carry_out;
 pub use request::{
     Change, Cipher, MacAlgorithm, Noted, Opening, Operation, Recipient, VaultAnswer, VaultRequest,

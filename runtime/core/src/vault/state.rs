@@ -6,9 +6,10 @@
 use std::fmt;
 use std::sync::Arc;
 
+use zeroize::Zeroizing;
+
 use super::document::{Document, Entries, Entry, Header, KeyDerivation};
 use super::error::VaultError;
-use super::held::Held;
 use super::request::Noted;
 use super::sealing::{Sealing, VaultId};
 use super::secret::{Metadata, SecretId, Version};
@@ -136,7 +137,7 @@ impl Found<'_> {
     }
 
     /// The secret itself.
-    pub(crate) fn open(&self) -> Result<Held, VaultError> {
+    pub(crate) fn open(&self) -> Result<Zeroizing<Vec<u8>>, VaultError> {
         let opened = self.vault.sealing.open(self.entry.label(self.id), self.entry.sealed());
         opened.map_err(|_| VaultError::Altered { file: self.id.to_string() })
     }

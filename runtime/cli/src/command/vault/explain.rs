@@ -4,7 +4,7 @@ use kos_core::audited_vault::AuditedVaultError;
 use kos_core::custody::CustodyError;
 use kos_core::home::Home;
 use kos_core::id::Name;
-use kos_core::vault::VaultError;
+use kos_core::vault::{SecretId, VaultError};
 
 use crate::context::Context;
 use crate::failure::Failure;
@@ -44,8 +44,11 @@ fn remedy(context: &Context, environment: &Name, refused: &VaultError) -> Option
         VaultError::NoSuchVersion { id, .. } => Some(command(&format!("kos vault versions {id}"))),
         VaultError::Expired { id, .. } => Some(command(&format!("kos vault rotate {id} --expires 30d"))),
         VaultError::Value { .. } => Some("a value of that type, or a secret of another type".to_owned()),
-        VaultError::RolledBack { .. } | VaultError::Altered { .. } | VaultError::Malformed { .. } => {
-            Some(put_back(context, environment))
+        VaultError::RolledBack { .. } => Some(put_back(context, environment)),
+        // The same is said of a document that is imported, for which nothing is put back.
+        VaultError::Altered { file } | VaultError::Malformed { file, .. } => {
+            let is_ours = file.ends_with(&format!("{environment}.json")) || file.parse::<SecretId>().is_ok();
+            is_ours.then(|| put_back(context, environment))
         }
         VaultError::WrongOpening => Some(
             "--export-passphrase-file FILE with its passphrase, or --key NAME for the key it is encrypted to"

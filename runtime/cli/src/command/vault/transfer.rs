@@ -104,7 +104,8 @@ impl Import {
         };
         let change = Change::Import { document, opening };
         let import = || vault.ask(|vault, by| vault.change(by, change));
-        context.output.while_working(STRETCHING, import)?;
+        let imported = context.output.while_working(STRETCHING, import);
+        imported.doing(format!("{} was not taken over", self.file.display()))?;
         let value = json!({ "environment": vault.environment, "file": self.file });
         context.output.answer(&value, || {
             let path = self.file.display();

@@ -42,7 +42,10 @@ impl ValueArguments {
                 }
                 read(input.lock()).doing(refused())?
             }
-            (Some(path), _) => read(File::open(path).doing(refused())?).doing(refused())?,
+            (Some(path), _) => {
+                let refused = || format!("{} from {}", refused(), path.display());
+                read(File::open(path).doing(refused())?).doing(refused())?
+            }
             (None, Some(fd)) => {
                 read(File::open(format!("/dev/fd/{fd}")).doing(refused())?).doing(refused())?
             }

@@ -1,20 +1,18 @@
-//! Where the vault's keys and opened secrets lie in memory.
+//! Secrets that stay open between uses.
 //!
-//! In scope: the one type of such memory, and how many secrets stay open. Out of scope: who opens them
-//! ([`crate::custody`]).
+//! In scope: how many, and until when. Out of scope: who opens them ([`crate::custody`]), and the memory that they lie in
+//! ([`crate::custody::locked`]).
 
 use std::collections::HashMap;
 
 use zeroize::Zeroizing;
 
 use super::secret::SecretId;
+use crate::custody::locked::LockedBytes;
 use crate::id::Name;
 
 /// Enough for the secrets that one host's agents use again and again; each may have 64 KiB.
 const OPEN_MAX: usize = 256;
-
-/// Memory that holds a secret, and is erased when dropped.
-pub(crate) type Held = Zeroizing<Vec<u8>>;
 
 /// Secrets that were opened and stay so until they change, end, or make room for others.
 #[derive(Default)]
@@ -28,7 +26,7 @@ struct OpenSecret {
     generation: u64,
     /// When it was used last, counted in uses.
     used: u64,
-    secret: Held,
+    secret: LockedBytes,
 }
 
 impl OpenSecrets {
@@ -38,19 +36,19 @@ impl OpenSecrets {
         environment: &Name,
         id: &SecretId,
         generation: u64,
-        open: impl FnOnce() -> Result<Held, E>,
+        open: impl FnOnce() -> Result<Zeroizing<Vec<u8>>, E>,
     ) -> Result<&[u8], E> {
         self.uses += 1;
         let key = (environment.clone(), id.clone());
         if self.open.get(&key).is_none_or(|secret| secret.generation != generation) {
             self.open.remove(&key);
-            let secret = open()?;
+            let secret = LockedBytes::copied(&open()?);
             self.make_room();
             self.open.insert(key.clone(), OpenSecret { generation, used: 0, secret });
         }
         Ok(self.open.get_mut(&key).map_or(&[], |open| {
             open.used = self.uses;
-            &open.secret
+            open.secret.expose()
         }))
     }
 
