@@ -156,7 +156,7 @@ impl Keyring {
         let next = KeyPair::generate(key, self.clock.now())?;
         let path = self.path(key);
         let previous = self.pair(key)?;
-        let old = durable::read_capped(&path, FILE_MAX)?;
+        let old = durable::read_regular(&path, FILE_MAX)?;
         let statement = rotation::state(previous, &next)?;
         let bytes =
             statement.to_bytes().map_err(|error| CustodyError::Storage { cause: error.to_string() })?;
@@ -267,7 +267,7 @@ impl Keyring {
     }
 
     fn read(&self, key: &KeyName, path: &Path) -> Result<KeyPair, CustodyError> {
-        let bytes = durable::read_capped(path, FILE_MAX).map_err(|error| {
+        let bytes = durable::read_regular(path, FILE_MAX).map_err(|error| {
             if error.is_not_found() { CustodyError::NoSuchKey { key: key.clone() } } else { error.into() }
         })?;
         self.opened(key, path, &bytes)

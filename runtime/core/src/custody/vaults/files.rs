@@ -211,7 +211,7 @@ fn described(noted: &Noted) -> String {
 
 /// Nothing for a file that is not there.
 fn read(path: &Path, which: Which<'_>) -> Result<Option<Vec<u8>>, CustodyError> {
-    match durable::read_capped(path, DOCUMENT_MAX) {
+    match durable::read_regular(path, DOCUMENT_MAX) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.is_not_found() => Ok(None),
         Err(DurableError::TooLarge { max, .. }) => {

@@ -198,3 +198,33 @@ fn a_change_that_is_dropped_after_a_lock_frees_the_vault() {
     asker.ask(VaultRequest::Drop).unwrap();
     asker.restarted(&test.home).change(put("api_key/a", "3"));
 }
+
+#[test]
+fn nothing_waits_for_a_fifo_in_place_of_a_file() {
+    let (test, mut asker) = opened();
+    asker.change(put("api_key/a", "1"));
+    let kept = fs::read(file(&test.home)).unwrap();
+    let fifo = |path: &PathBuf| {
+        fs::remove_file(path).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    };
+    fifo(&file(&test.home));
+    let refused = asker.custodian.ask(Request::Vault {
+        environment: "default".parse().unwrap(),
+        noted: asker.noted,
+        not_before: asker.not_before,
+        request: VaultRequest::List,
+    });
+    assert!(matches!(refused, Err(CustodyError::Storage { .. })), "{refused:?}");
+    fs::remove_file(file(&test.home)).unwrap();
+    fs::write(file(&test.home), kept).unwrap();
+    assert_eq!(asker.reveal("api_key/a").unwrap(), "1");
+    fifo(&test.home.vault().join(".default.lock"));
+    let refused = asker.custodian.ask(Request::Vault {
+        environment: "default".parse().unwrap(),
+        noted: asker.noted,
+        not_before: asker.not_before,
+        request: VaultRequest::Prepare { change: put("api_key/b", "2") },
+    });
+    assert!(matches!(refused, Err(CustodyError::Storage { .. })), "{refused:?}");
+}
