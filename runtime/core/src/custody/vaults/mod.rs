@@ -185,12 +185,15 @@ impl Vaults {
         Ok(self.environment(asked.which))
     }
 
-    /// Erases what the present state does not hold any more.
+    /// Erases what the present state does not hold any more, and forgets accesses to what was there before it.
     fn close_changed(&mut self, which: Which<'_>) {
         let Self { environments, secrets } = self;
-        let vault = environments.get(which.environment).and_then(|environment| environment.files.vault());
+        let Environment { files, accesses } = environments.entry(which.environment.clone()).or_default();
+        let vault = files.vault();
         secrets
             .keep(which.environment, |id, generation| vault.is_some_and(|vault| vault.holds(id, generation)));
+        accesses
+            .retain(|id, at| vault.and_then(|vault| vault.created(id)).is_some_and(|created| created <= *at));
     }
 
     fn environment(&mut self, which: Which<'_>) -> &mut Environment {

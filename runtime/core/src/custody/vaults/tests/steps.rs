@@ -200,6 +200,20 @@ fn a_change_that_is_dropped_after_a_lock_frees_the_vault() {
 }
 
 #[test]
+fn what_was_known_of_a_removed_secret_is_not_told_of_the_next_of_its_name() {
+    let (_test, mut asker) = opened();
+    asker.change(put("api_key/a", "1"));
+    asker.reveal("api_key/a").unwrap();
+    asker.change(Change::Remove { id: id("api_key/a") });
+    asker.change(put("api_key/a", "2"));
+    asker.change(put("api_key/b", "3"));
+    let VaultAnswer::List { secrets } = asker.ask(VaultRequest::List).unwrap() else {
+        panic!("no list");
+    };
+    assert_eq!(secrets[0].last_accessed, None);
+}
+
+#[test]
 fn nothing_waits_for_a_fifo_in_place_of_a_file() {
     let (test, mut asker) = opened();
     asker.change(put("api_key/a", "1"));
