@@ -172,14 +172,15 @@ impl Files {
                 described(&Noted { generation, digest: Digest::of(&bytes) })
             }
         };
-        let expected = asked.which.noted.as_ref().map_or("nothing".to_owned(), described);
-        let environment = asked.which.environment.clone();
-        Err(VaultError::RolledBack { environment, found, expected }.into())
+        Err(rolled_back(asked.which, found).into())
     }
 
-    fn load(&mut self, which: Which<'_>, noted: Noted, vault: Vault) -> Result<(), CustodyError> {
-        // A file that is replaced between reading and this look has another digest than the log will know of.
-        self.loaded = Stamp::of(&file(which))?.map(|stamp| Loaded { stamp, noted, vault });
+    /// Takes over a state whose file has just been read or put in place.
+    pub(super) fn load(&mut self, which: Which<'_>, noted: Noted, vault: Vault) -> Result<(), CustodyError> {
+        // A file that is replaced between reading and this look has another digest than the log will know of. One that is
+        // gone must not pass for a vault that never was: the next change would begin an empty one.
+        let stamp = Stamp::of(&file(which))?.ok_or_else(|| rolled_back(which, "nothing".to_owned()))?;
+        self.loaded = Some(Loaded { stamp, noted, vault });
         Ok(())
     }
 
@@ -203,6 +204,11 @@ fn next_file(which: Which<'_>, digest: &Digest) -> PathBuf {
 
 fn shown(which: Which<'_>) -> String {
     file(which).display().to_string()
+}
+
+fn rolled_back(which: Which<'_>, found: String) -> VaultError {
+    let expected = which.noted.as_ref().map_or("nothing".to_owned(), described);
+    VaultError::RolledBack { environment: which.environment.clone(), found, expected }
 }
 
 fn described(noted: &Noted) -> String {
