@@ -225,6 +225,7 @@ fn a_secret_is_in_no_file_no_answer_and_no_entry() {
 #[test]
 fn secrets_travel_under_a_passphrase_or_to_a_key() {
     let (world, other) = (World::trusting_nobody(), World::trusting_nobody());
+    put(&world, "api_key/a", "older", &[]).succeeded();
     put(&world, "api_key/a", MARKER, &[]).succeeded();
     put(&world, "password/p", "correct horse", &[]).succeeded();
     let (right, wrong) = (world.write("right", "correct horse\n"), world.write("wrong", "correct house\n"));
@@ -243,6 +244,10 @@ fn secrets_travel_under_a_passphrase_or_to_a_key() {
     by(&right, "default").succeeded();
     assert_eq!((get(&other, "api_key/a").as_str(), names(&other, &[]).len()), (MARKER, 2));
     by(&right, "default").ended_with(FAILED).saying("already");
+    let help = world.kos(&["vault", "export", "--help"]).succeeded().stdout;
+    assert!(help.contains("versions go with their secrets"), "{help}");
+    other.kos(&["vault", "restore", "api_key/a", "1"]).succeeded();
+    assert_eq!(get(&other, "api_key/a"), "older");
 
     let key = other.kos(&["key", "export", "alice", "--json"]).succeeded().json();
     let key = key["agreementKey"].as_str().expect("an agreement key").to_owned();

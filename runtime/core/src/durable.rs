@@ -11,7 +11,7 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, OFlags, flock};
 
 /// Files are the owner's alone.
 const FILE_MODE: u32 = 0o600;
@@ -55,7 +55,27 @@ impl DurableError {
 /// # Errors
 /// [`DurableError::TooLarge`] beyond `max`, before more than that is read; [`DurableError::Io`] otherwise.
 pub fn read_capped(path: &Path, max: u64) -> Result<Vec<u8>, DurableError> {
-    let file = File::open(path).map_err(failed("open", path))?;
+    read_open(File::open(path).map_err(failed("open", path))?, path, max)
+}
+
+/// As [`read_capped`], and what is no regular file is refused: for whoever must not be made to wait by a FIFO in a file's
+/// place.
+///
+/// # Errors
+/// As [`read_capped`].
+pub(crate) fn read_regular(path: &Path, max: u64) -> Result<Vec<u8>, DurableError> {
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
+        .open(path)
+        .map_err(failed("open", path))?;
+    if !file.metadata().map_err(failed("look at", path))?.is_file() {
+        return Err(failed("read", path)(io::Error::other("it is not a regular file")));
+    }
+    read_open(file, path, max)
+}
+
+fn read_open(file: File, path: &Path, max: u64) -> Result<Vec<u8>, DurableError> {
     let length = file.metadata().map_err(failed("look at", path))?.len().min(max);
     // One byte more than there are, so that the end is seen without growing.
     let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0).saturating_add(1));
@@ -143,6 +163,8 @@ fn open_lock(path: &Path) -> Result<File, DurableError> {
         .create(true)
         .truncate(false)
         .mode(FILE_MODE)
+        // A FIFO in its place must not make us wait for a reader.
+        .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
         .open(path)
         .map_err(failed("open the lock", path))
 }

@@ -19,7 +19,7 @@ use super::lock::HostKeys;
 use super::locked::LockedKey;
 use super::request::{AGREEMENT_KEY_TYPE, MacPurpose, PublicKeys, Secret, Signature};
 use super::root::RootKey;
-use super::vaults::{Asked, Vaults};
+use super::vaults::{Asked, Vaults, Which};
 use super::wrap::{self, Salt, Wrapped};
 use super::write::WriteLock;
 use super::{policy, portable, rotation};
@@ -54,6 +54,11 @@ impl Keyring {
     pub(super) fn new(home: Home, root: RootKey, clock: Arc<dyn Clock>) -> Self {
         let artifact_key = root.mac_key(MacPurpose::Artifact);
         Self { home, root, artifact_key, clock, loaded: HashMap::new(), vaults: Box::default() }
+    }
+
+    /// The same, with what a lock left of its vaults.
+    pub(super) fn with_vaults(self, vaults: Box<Vaults>) -> Self {
+        Self { vaults, ..self }
     }
 
     pub(super) fn create(&mut self, key: &KeyName) -> Result<PublicKeys, CustodyError> {
@@ -151,7 +156,7 @@ impl Keyring {
         let next = KeyPair::generate(key, self.clock.now())?;
         let path = self.path(key);
         let previous = self.pair(key)?;
-        let old = durable::read_capped(&path, FILE_MAX)?;
+        let old = durable::read_regular(&path, FILE_MAX)?;
         let statement = rotation::state(previous, &next)?;
         let bytes =
             statement.to_bytes().map_err(|error| CustodyError::Storage { cause: error.to_string() })?;
@@ -186,7 +191,8 @@ impl Keyring {
     ) -> Result<VaultAnswer, CustodyError> {
         let imported = self.imported(request)?;
         let now = self.clock.now().max(not_before);
-        let asked = Asked { home: &self.home, root: &self.root, environment, noted, now, imported };
+        let which = Which { home: &self.home, environment, noted };
+        let asked = Asked { which, root: &self.root, now, imported };
         self.vaults.answer(&asked, request)
     }
 
@@ -211,7 +217,7 @@ impl Keyring {
                 drop(self.pair(&key));
             }
         }
-        HostKeys::of(self.loaded.drain().map(|(key, loaded)| (key, loaded.pair)))
+        HostKeys::of(self.loaded.drain().map(|(key, loaded)| (key, loaded.pair)), self.vaults.locked())
     }
 
     fn path(&self, key: &KeyName) -> PathBuf {
@@ -261,7 +267,7 @@ impl Keyring {
     }
 
     fn read(&self, key: &KeyName, path: &Path) -> Result<KeyPair, CustodyError> {
-        let bytes = durable::read_capped(path, FILE_MAX).map_err(|error| {
+        let bytes = durable::read_regular(path, FILE_MAX).map_err(|error| {
             if error.is_not_found() { CustodyError::NoSuchKey { key: key.clone() } } else { error.into() }
         })?;
         self.opened(key, path, &bytes)

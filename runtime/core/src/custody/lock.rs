@@ -15,7 +15,9 @@ use super::key_name::{KeyName, KeyRole};
 use super::keyring::KeyPair;
 use super::policy;
 use super::request::{Answer, Request};
+use super::vaults::{Vaults, Which};
 use crate::clock::Uptime;
+use crate::home::Home;
 use crate::id::Did;
 
 /// More than the clocks that run on and stand still in a machine's sleep ever differ by without one.
@@ -102,19 +104,32 @@ impl fmt::Debug for LockState {
     }
 }
 
-/// What a locked custodian still holds: the host's own keys, as the log must go on.
+/// What a locked custodian still holds: the host's own keys, as the log must go on, and the changes of vaults that were
+/// prepared, as the log may know of them.
 #[derive(Default)]
-pub(super) struct HostKeys(HashMap<KeyName, KeyPair>);
+pub(super) struct HostKeys {
+    pairs: HashMap<KeyName, KeyPair>,
+    vaults: Box<Vaults>,
+}
 
 impl HostKeys {
     /// Of these pairs, those of hosts; the others are erased.
-    pub(super) fn of(pairs: impl Iterator<Item = (KeyName, KeyPair)>) -> Self {
-        Self(pairs.filter(|(key, _)| key.role == KeyRole::Host).collect())
+    pub(super) fn of(pairs: impl Iterator<Item = (KeyName, KeyPair)>, vaults: Box<Vaults>) -> Self {
+        Self { pairs: pairs.filter(|(key, _)| key.role == KeyRole::Host).collect(), vaults }
+    }
+
+    /// What is left of the vaults, for whoever has the keys again.
+    pub(super) fn into_vaults(self) -> Box<Vaults> {
+        self.vaults
     }
 
     /// The answer to a request that needs nothing else.
-    pub(super) fn answer(&self, request: &Request) -> Result<Answer, CustodyError> {
+    pub(super) fn answer(&mut self, home: &Home, request: &Request) -> Result<Answer, CustodyError> {
         match request {
+            Request::Vault { environment, noted, request, .. } => {
+                let which = Which { home, environment, noted: *noted };
+                self.vaults.answer_locked(which, request).map(|answer| Answer::Vault { answer })
+            }
             Request::Public { key } => Ok(Answer::Public { public: self.pair(key)?.public.clone() }),
             Request::Sign { key, did, message } => {
                 let pair = self.pair_of(key, did)?;
@@ -135,7 +150,6 @@ impl HostKeys {
             | Request::Import { .. }
             | Request::Rotate { .. }
             | Request::Remove { .. }
-            | Request::Vault { .. }
             | Request::Lock
             | Request::AutoLock { .. }
             | Request::Unlock { .. }
@@ -144,7 +158,7 @@ impl HostKeys {
     }
 
     fn pair(&self, key: &KeyName) -> Result<&KeyPair, CustodyError> {
-        self.0.get(key).ok_or(CustodyError::Locked)
+        self.pairs.get(key).ok_or(CustodyError::Locked)
     }
 
     fn pair_of(&self, key: &KeyName, did: &Did) -> Result<&KeyPair, CustodyError> {

@@ -325,7 +325,7 @@ struct SlotsFile {
 impl SlotsFile {
     fn read(home: &Home) -> Result<Self, CustodyError> {
         let path = home.slots_file();
-        let bytes = durable::read_capped(&path, FILE_MAX).map_err(|error| {
+        let bytes = durable::read_regular(&path, FILE_MAX).map_err(|error| {
             if error.is_not_found() { CustodyError::NotInitialised } else { error.into() }
         })?;
         Self::parse(&bytes, &path)

@@ -188,7 +188,7 @@ impl Serving {
                 Ok(Answer::Done)
             }
             (request, Held::All(keyring)) => answer_to(keyring, request),
-            (request, Held::HostKeys(keys)) => keys.answer(&request),
+            (request, Held::HostKeys(keys)) => keys.answer(&self.home, &request),
         }
     }
 
@@ -207,8 +207,10 @@ impl Serving {
 
     fn unlock(&mut self, with: &Unlock) -> Result<(), CustodyError> {
         let root = slot::unlock(&self.home, with)?;
-        if let Held::HostKeys(_) = self.held {
-            self.held = Held::All(Box::new(Keyring::new(self.home.clone(), root, self.clock.clone())));
+        if let Held::HostKeys(keys) = &mut self.held {
+            let vaults = std::mem::take(keys).into_vaults();
+            let keyring = Keyring::new(self.home.clone(), root, self.clock.clone()).with_vaults(vaults);
+            self.held = Held::All(Box::new(keyring));
             self.watch.note_use(self.clock.uptime());
             self.state.set(false);
         }

@@ -112,6 +112,11 @@ impl Vault {
         self.document.entries.get(id).is_some_and(|kept| kept.entry.generation == generation)
     }
 
+    /// When the secret's first version was stored, if it is there.
+    pub(crate) fn created(&self, id: &SecretId) -> Option<Timestamp> {
+        self.document.entries.get(id).map(|kept| kept.entry.metadata.created)
+    }
+
     pub(super) fn entry(&self, id: &SecretId) -> Result<&Entry, VaultError> {
         match self.document.entries.get(id) {
             Some(kept) => Ok(&kept.entry),

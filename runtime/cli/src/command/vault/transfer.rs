@@ -28,7 +28,7 @@ const STRETCHING: &str = "stretching the passphrase";
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Without --to the file is under a new passphrase, which is asked for, or read from --export-passphrase-file. Older
-versions stay behind.")]
+versions go with their secrets; `kos vault keep 0` removes them before.")]
 pub struct Export {
     /// Where to write it.
     #[arg(short, long, value_name = "FILE")]

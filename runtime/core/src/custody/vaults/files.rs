@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::error::CustodyError;
 use super::super::keyring::Stamp;
-use super::Asked;
+use super::{Asked, Which};
 use crate::durable::{self, DurableError, Lock};
 use crate::id::Digest;
 use crate::vault::{DOCUMENT_MAX, Noted, Vault, VaultError};
@@ -38,7 +38,8 @@ struct Loaded {
 /// A state beside the vault, and the right to put it in place.
 struct Prepared {
     noted: Noted,
-    vault: Vault,
+    /// Nothing once the keys were locked.
+    vault: Option<Vault>,
     _lock: Lock,
 }
 
@@ -50,15 +51,15 @@ impl Files {
 
     /// Makes sure that the present state is the one that the log knows of. Says whether it is another than before.
     pub(super) fn open(&mut self, asked: &Asked<'_>) -> Result<bool, CustodyError> {
-        if self.is_prepared(asked) {
-            self.keep(asked)?;
-            return Ok(true);
+        let is_kept = self.is_prepared(asked.which);
+        if is_kept {
+            self.keep(asked.which)?;
         }
-        if self.is_present(asked)? {
-            return Ok(false);
+        if self.is_present(asked.which)? {
+            return Ok(is_kept);
         }
         if !self.read(asked)? {
-            let lock = self.try_lock(asked)?;
+            let lock = self.try_lock(asked.which)?;
             self.recover(asked, &lock)?;
         }
         Ok(true)
@@ -66,11 +67,11 @@ impl Files {
 
     /// As [`Self::open`], and gives the right to change the vault.
     pub(super) fn open_to_change(&mut self, asked: &Asked<'_>) -> Result<Lock, CustodyError> {
-        if self.is_prepared(asked) {
-            self.keep(asked)?;
+        if self.is_prepared(asked.which) {
+            self.keep(asked.which)?;
         }
-        let lock = self.try_lock(asked)?;
-        if !self.is_present(asked)? && !self.read(asked)? {
+        let lock = self.try_lock(asked.which)?;
+        if !self.is_present(asked.which)? && !self.read(asked)? {
             self.recover(asked, &lock)?;
         }
         Ok(lock)
@@ -83,34 +84,40 @@ impl Files {
         vault: Vault,
         lock: Lock,
     ) -> Result<Noted, CustodyError> {
-        let (bytes, noted) = vault.to_bytes(&shown(asked))?;
+        let (bytes, noted) = vault.to_bytes(&shown(asked.which))?;
         if bytes.len() as u64 > DOCUMENT_MAX {
             return Err(vault.full().into());
         }
-        let path = next_file(asked, &noted.digest);
-        let written =
-            durable::write_new(&path, &bytes).and_then(|()| durable::sync_directory(&asked.home.vault()));
+        let path = next_file(asked.which, &noted.digest);
+        let written = durable::write_new(&path, &bytes)
+            .and_then(|()| durable::sync_directory(&asked.which.home.vault()));
         if let Err(error) = written {
             // Nobody knows of it yet; that it may stay behind harms nothing.
             let _ = fs::remove_file(&path);
             return Err(error.into());
         }
-        self.prepared = Some(Prepared { noted, vault, _lock: lock });
+        self.prepared = Some(Prepared { noted, vault: Some(vault), _lock: lock });
         Ok(noted)
     }
 
     /// Puts the prepared state in place, which the log knows of by now.
-    pub(super) fn keep(&mut self, asked: &Asked<'_>) -> Result<(), CustodyError> {
-        let Some(prepared) = self.prepared.take_if(|prepared| Some(prepared.noted) == asked.noted) else {
+    pub(super) fn keep(&mut self, which: Which<'_>) -> Result<(), CustodyError> {
+        let Some(prepared) = self.prepared.take_if(|prepared| Some(prepared.noted) == which.noted) else {
             let is_kept =
-                asked.noted.is_some() && self.loaded.as_ref().map(|loaded| loaded.noted) == asked.noted;
+                which.noted.is_some() && self.loaded.as_ref().map(|loaded| loaded.noted) == which.noted;
             return if is_kept { Ok(()) } else { Err(VaultError::NotPrepared.into()) };
         };
         // If this fails, the state is found by its digest when the vault is opened next.
         self.loaded = None;
-        put_in_place(asked, &prepared.noted.digest)?;
-        clear(asked);
-        self.load(asked, prepared.noted, prepared.vault)
+        put_in_place(which, &prepared.noted.digest)?;
+        clear(which);
+        prepared.vault.map_or(Ok(()), |vault| self.load(which, prepared.noted, vault))
+    }
+
+    /// What needs no key: the prepared state, if there is one.
+    pub(super) fn locked(self) -> Option<Self> {
+        let prepared = Prepared { vault: None, ..self.prepared? };
+        Some(Self { loaded: None, prepared: Some(prepared) })
     }
 
     /// Gives up the prepared state. Its file stays until the next change is kept: if the log failed, it may yet turn out
@@ -119,14 +126,14 @@ impl Files {
         self.prepared = None;
     }
 
-    fn is_prepared(&self, asked: &Asked<'_>) -> bool {
-        self.prepared.as_ref().is_some_and(|prepared| Some(prepared.noted) == asked.noted)
+    fn is_prepared(&self, which: Which<'_>) -> bool {
+        self.prepared.as_ref().is_some_and(|prepared| Some(prepared.noted) == which.noted)
     }
 
     /// Whether the state that the log knows of is the one that was read, and still lies there.
-    fn is_present(&self, asked: &Asked<'_>) -> Result<bool, CustodyError> {
-        let stamp = Stamp::of(&file(asked))?;
-        Ok(match (&self.loaded, asked.noted) {
+    fn is_present(&self, which: Which<'_>) -> Result<bool, CustodyError> {
+        let stamp = Stamp::of(&file(which))?;
+        Ok(match (&self.loaded, which.noted) {
             (Some(loaded), Some(noted)) => loaded.noted == noted && Some(loaded.stamp) == stamp,
             (None, None) => stamp.is_none(),
             (Some(_), None) | (None, Some(_)) => false,
@@ -136,9 +143,9 @@ impl Files {
     /// Reads the file, if it is the state that the log knows of.
     fn read(&mut self, asked: &Asked<'_>) -> Result<bool, CustodyError> {
         self.loaded = None;
-        let Some(noted) = asked.noted else { return Ok(false) };
-        match read(&file(asked), asked)?.filter(|bytes| Digest::of(bytes) == noted.digest) {
-            Some(bytes) => self.load(asked, noted, parse(&bytes, asked)?).map(|()| true),
+        let Some(noted) = asked.which.noted else { return Ok(false) };
+        match read(&file(asked.which), asked.which)?.filter(|bytes| Digest::of(bytes) == noted.digest) {
+            Some(bytes) => self.load(asked.which, noted, parse(&bytes, asked)?).map(|()| true),
             None => Ok(false),
         }
     }
@@ -149,53 +156,59 @@ impl Files {
         if self.read(asked)? {
             return Ok(());
         }
-        if let Some(noted) = asked.noted {
-            let next = read(&next_file(asked, &noted.digest), asked)?;
+        if let Some(noted) = asked.which.noted {
+            let next = read(&next_file(asked.which, &noted.digest), asked.which)?;
             if let Some(bytes) = next.filter(|bytes| Digest::of(bytes) == noted.digest) {
                 let vault = parse(&bytes, asked)?;
-                put_in_place(asked, &noted.digest)?;
-                return self.load(asked, noted, vault);
+                put_in_place(asked.which, &noted.digest)?;
+                return self.load(asked.which, noted, vault);
             }
         }
-        let found = match read(&file(asked), asked)? {
-            None if asked.noted.is_none() => return Ok(()),
+        let found = match read(&file(asked.which), asked.which)? {
+            None if asked.which.noted.is_none() => return Ok(()),
             None => "nothing".to_owned(),
             Some(bytes) => {
                 let generation = parse(&bytes, asked)?.generation();
                 described(&Noted { generation, digest: Digest::of(&bytes) })
             }
         };
-        let expected = asked.noted.as_ref().map_or("nothing".to_owned(), described);
-        let environment = asked.environment.clone();
-        Err(VaultError::RolledBack { environment, found, expected }.into())
+        Err(rolled_back(asked.which, found).into())
     }
 
-    fn load(&mut self, asked: &Asked<'_>, noted: Noted, vault: Vault) -> Result<(), CustodyError> {
-        // A file that is replaced between reading and this look has another digest than the log will know of.
-        self.loaded = Stamp::of(&file(asked))?.map(|stamp| Loaded { stamp, noted, vault });
+    /// Takes over a state whose file has just been read or put in place.
+    pub(super) fn load(&mut self, which: Which<'_>, noted: Noted, vault: Vault) -> Result<(), CustodyError> {
+        // A file that is replaced between reading and this look has another digest than the log will know of. One that is
+        // gone must not pass for a vault that never was: the next change would begin an empty one.
+        let stamp = Stamp::of(&file(which))?.ok_or_else(|| rolled_back(which, "nothing".to_owned()))?;
+        self.loaded = Some(Loaded { stamp, noted, vault });
         Ok(())
     }
 
-    fn try_lock(&self, asked: &Asked<'_>) -> Result<Lock, CustodyError> {
+    fn try_lock(&self, which: Which<'_>) -> Result<Lock, CustodyError> {
         if self.prepared.is_some() {
             return Err(VaultError::Busy.into());
         }
-        durable::create_private_dir(&asked.home.vault())?;
-        let path = asked.home.vault().join(format!(".{}.lock", asked.environment));
+        durable::create_private_dir(&which.home.vault())?;
+        let path = which.home.vault().join(format!(".{}.lock", which.environment));
         Ok(Lock::try_exclusive(&path)?.ok_or(VaultError::Busy)?)
     }
 }
 
-fn file(asked: &Asked<'_>) -> PathBuf {
-    asked.home.vault().join(format!("{}.json", asked.environment))
+fn file(which: Which<'_>) -> PathBuf {
+    which.home.vault().join(format!("{}.json", which.environment))
 }
 
-fn next_file(asked: &Asked<'_>, digest: &Digest) -> PathBuf {
-    asked.home.vault().join(format!(".{}.{}.next", asked.environment, digest.to_hex()))
+fn next_file(which: Which<'_>, digest: &Digest) -> PathBuf {
+    which.home.vault().join(format!(".{}.{}.next", which.environment, digest.to_hex()))
 }
 
-fn shown(asked: &Asked<'_>) -> String {
-    file(asked).display().to_string()
+fn shown(which: Which<'_>) -> String {
+    file(which).display().to_string()
+}
+
+fn rolled_back(which: Which<'_>, found: String) -> VaultError {
+    let expected = which.noted.as_ref().map_or("nothing".to_owned(), described);
+    VaultError::RolledBack { environment: which.environment.clone(), found, expected }
 }
 
 fn described(noted: &Noted) -> String {
@@ -203,12 +216,12 @@ fn described(noted: &Noted) -> String {
 }
 
 /// Nothing for a file that is not there.
-fn read(path: &Path, asked: &Asked<'_>) -> Result<Option<Vec<u8>>, CustodyError> {
-    match durable::read_capped(path, DOCUMENT_MAX) {
+fn read(path: &Path, which: Which<'_>) -> Result<Option<Vec<u8>>, CustodyError> {
+    match durable::read_regular(path, DOCUMENT_MAX) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.is_not_found() => Ok(None),
         Err(DurableError::TooLarge { max, .. }) => {
-            Err(VaultError::Malformed { file: shown(asked), cause: format!("it has more than {max} bytes") }
+            Err(VaultError::Malformed { file: shown(which), cause: format!("it has more than {max} bytes") }
                 .into())
         }
         Err(error) => Err(error.into()),
@@ -216,24 +229,24 @@ fn read(path: &Path, asked: &Asked<'_>) -> Result<Option<Vec<u8>>, CustodyError>
 }
 
 fn parse(bytes: &[u8], asked: &Asked<'_>) -> Result<Vault, CustodyError> {
-    Ok(Vault::parse(bytes, asked.environment, asked.root.expose(), &shown(asked))?)
+    Ok(Vault::parse(bytes, asked.which.environment, asked.root.expose(), &shown(asked.which))?)
 }
 
-fn put_in_place(asked: &Asked<'_>, digest: &Digest) -> Result<(), CustodyError> {
-    let path = file(asked);
-    fs::rename(next_file(asked, digest), &path).map_err(|source| DurableError::Io {
+fn put_in_place(which: Which<'_>, digest: &Digest) -> Result<(), CustodyError> {
+    let path = file(which);
+    fs::rename(next_file(which, digest), &path).map_err(|source| DurableError::Io {
         action: "replace",
         path,
         source,
     })?;
-    Ok(durable::sync_directory(&asked.home.vault())?)
+    Ok(durable::sync_directory(&which.home.vault())?)
 }
 
 /// Removes what changes that were given up left beside the vault. Only once a later state is in place, which the log
 /// knows of: an entry that failed to be written cannot appear behind that one's.
-fn clear(asked: &Asked<'_>) {
-    let prefix = format!(".{}.", asked.environment);
-    let Ok(listing) = fs::read_dir(asked.home.vault()) else { return };
+fn clear(which: Which<'_>) {
+    let prefix = format!(".{}.", which.environment);
+    let Ok(listing) = fs::read_dir(which.home.vault()) else { return };
     for entry in listing.flatten() {
         let name = entry.file_name();
         let name = name.to_string_lossy();

@@ -36,13 +36,19 @@ struct Environment {
     accesses: Accesses,
 }
 
-/// What is asked, of which vault, and when.
-pub(super) struct Asked<'a> {
+/// Which vault, and in which state.
+#[derive(Clone, Copy)]
+pub(super) struct Which<'a> {
     pub(super) home: &'a Home,
-    pub(super) root: &'a RootKey,
     pub(super) environment: &'a Name,
     /// The state that the log knows of.
     pub(super) noted: Option<Noted>,
+}
+
+/// What is asked, of which vault, and when.
+pub(super) struct Asked<'a> {
+    pub(super) which: Which<'a>,
+    pub(super) root: &'a RootKey,
     /// The present.
     pub(super) now: Timestamp,
     /// What an import takes over.
@@ -50,6 +56,41 @@ pub(super) struct Asked<'a> {
 }
 
 impl Vaults {
+    /// What a lock leaves: no key and no secret, but the right to end a change that is prepared. The log may know of it by
+    /// now, so that nobody may come between.
+    pub(super) fn locked(mut self: Box<Self>) -> Box<Self> {
+        let files = self.environments.drain().filter_map(|(environment, known)| {
+            let files = known.files.locked()?;
+            Some((environment, Environment { files, ..Environment::default() }))
+        });
+        Box::new(Self { environments: files.collect(), secrets: OpenSecrets::default() })
+    }
+
+    /// Answers a request that ends a change, which needs no key; every other finds the keys locked.
+    pub(super) fn answer_locked(
+        &mut self,
+        which: Which<'_>,
+        request: &VaultRequest,
+    ) -> Result<VaultAnswer, CustodyError> {
+        match request {
+            VaultRequest::Keep => {
+                self.environment(which).files.keep(which)?;
+                self.close_changed(which);
+                Ok(VaultAnswer::Done)
+            }
+            VaultRequest::Drop => {
+                self.environment(which).files.forget_prepared();
+                Ok(VaultAnswer::Done)
+            }
+            VaultRequest::List
+            | VaultRequest::Versions { .. }
+            | VaultRequest::Use { .. }
+            | VaultRequest::Reveal { .. }
+            | VaultRequest::Prepare { .. }
+            | VaultRequest::Export { .. } => Err(CustodyError::Locked),
+        }
+    }
+
     /// Answers a request.
     pub(super) fn answer(
         &mut self,
@@ -58,15 +99,7 @@ impl Vaults {
     ) -> Result<VaultAnswer, CustodyError> {
         match request {
             VaultRequest::Prepare { change } => self.prepare(asked, change),
-            VaultRequest::Keep => {
-                self.environment(asked).files.keep(asked)?;
-                self.close_changed(asked);
-                Ok(VaultAnswer::Done)
-            }
-            VaultRequest::Drop => {
-                self.environment(asked).files.forget_prepared();
-                Ok(VaultAnswer::Done)
-            }
+            VaultRequest::Keep | VaultRequest::Drop => self.answer_locked(asked.which, request),
             VaultRequest::List => self.list(asked),
             VaultRequest::Versions { id } => {
                 let environment = self.opened(asked)?;
@@ -84,7 +117,9 @@ impl Vaults {
             VaultRequest::Export { to } => {
                 let document = match self.opened(asked)?.files.vault() {
                     Some(vault) => vault.export(to)?,
-                    None => Vault::begin(asked.environment, asked.root.expose(), asked.now)?.export(to)?,
+                    None => {
+                        Vault::begin(asked.which.environment, asked.root.expose(), asked.now)?.export(to)?
+                    }
                 };
                 Ok(VaultAnswer::Exported { document })
             }
@@ -92,7 +127,7 @@ impl Vaults {
     }
 
     fn prepare(&mut self, asked: &Asked<'_>, change: &Change) -> Result<VaultAnswer, CustodyError> {
-        let environment = self.environment(asked);
+        let environment = self.environment(asked.which);
         let lock = environment.files.open_to_change(asked)?;
         let with = Circumstances {
             now: asked.now,
@@ -102,9 +137,8 @@ impl Vaults {
         };
         let next = match environment.files.vault() {
             Some(present) => present.changed(change, &with)?,
-            None => {
-                Vault::begin(asked.environment, asked.root.expose(), asked.now)?.changed(change, &with)?
-            }
+            None => Vault::begin(asked.which.environment, asked.root.expose(), asked.now)?
+                .changed(change, &with)?,
         };
         let noted = environment.files.prepare(asked, next, lock)?;
         Ok(VaultAnswer::Prepared { noted })
@@ -128,42 +162,45 @@ impl Vaults {
     ) -> Result<T, CustodyError> {
         self.opened(asked)?;
         let Self { environments, secrets } = self;
-        let environment = environments.entry(asked.environment.clone()).or_default();
+        let environment = environments.entry(asked.which.environment.clone()).or_default();
         let vault = environment.files.vault().ok_or_else(|| missing(asked, id))?;
         let found = match vault.find(id, asked.now) {
             Ok(found) => found,
             Err(refused) => {
-                secrets.close(asked.environment, id);
+                secrets.close(asked.which.environment, id);
                 return Err(refused.into());
             }
         };
-        let made = work(secrets.opened(asked.environment, id, found.generation(), || found.open())?);
+        let made = work(secrets.opened(asked.which.environment, id, found.generation(), || found.open())?);
         environment.accesses.insert(id.clone(), asked.now);
         Ok(made)
     }
 
     /// The environment, its vault being the one that the log knows of.
     fn opened(&mut self, asked: &Asked<'_>) -> Result<&mut Environment, CustodyError> {
-        let was_read = self.environment(asked).files.open(asked)?;
+        let was_read = self.environment(asked.which).files.open(asked)?;
         if was_read {
-            self.close_changed(asked);
+            self.close_changed(asked.which);
         }
-        Ok(self.environment(asked))
+        Ok(self.environment(asked.which))
     }
 
-    /// Erases what the present state does not hold any more.
-    fn close_changed(&mut self, asked: &Asked<'_>) {
+    /// Erases what the present state does not hold any more, and forgets accesses to what was there before it.
+    fn close_changed(&mut self, which: Which<'_>) {
         let Self { environments, secrets } = self;
-        let vault = environments.get(asked.environment).and_then(|environment| environment.files.vault());
+        let Environment { files, accesses } = environments.entry(which.environment.clone()).or_default();
+        let vault = files.vault();
         secrets
-            .keep(asked.environment, |id, generation| vault.is_some_and(|vault| vault.holds(id, generation)));
+            .keep(which.environment, |id, generation| vault.is_some_and(|vault| vault.holds(id, generation)));
+        accesses
+            .retain(|id, at| vault.and_then(|vault| vault.created(id)).is_some_and(|created| created <= *at));
     }
 
-    fn environment(&mut self, asked: &Asked<'_>) -> &mut Environment {
-        self.environments.entry(asked.environment.clone()).or_default()
+    fn environment(&mut self, which: Which<'_>) -> &mut Environment {
+        self.environments.entry(which.environment.clone()).or_default()
     }
 }
 
 fn missing(asked: &Asked<'_>, id: &SecretId) -> VaultError {
-    VaultError::NoSuchSecret { id: id.clone(), environment: asked.environment.clone() }
+    VaultError::NoSuchSecret { id: id.clone(), environment: asked.which.environment.clone() }
 }

@@ -1,6 +1,8 @@
 //! Files that the log does not know of.
 
+use super::super::{Files, Which};
 use super::*;
+use crate::vault::Vault;
 
 fn is_rolled_back(answer: &Result<String, VaultError>) -> bool {
     matches!(answer, Err(VaultError::RolledBack { .. }))
@@ -125,4 +127,18 @@ fn a_file_beyond_the_cap_is_not_read() {
     asker.change(put("api_key/a", "1"));
     fs::File::create(file(&test.home)).unwrap().set_len(crate::vault::DOCUMENT_MAX + 1).unwrap();
     assert!(matches!(asker.reveal("api_key/a"), Err(VaultError::Malformed { .. })));
+}
+
+#[test]
+fn a_file_that_goes_while_it_is_read_is_no_empty_vault() {
+    let (test, _) = opened();
+    let environment = "default".parse().unwrap();
+    let noted = Noted { generation: 7, digest: Digest::of(b"") };
+    let which = Which { home: &test.home, environment: &environment, noted: Some(noted) };
+    let vault = Vault::begin(&environment, &[7; 32], Timestamp::from_millis(0)).unwrap();
+    let mut files = Files::default();
+    assert!(matches!(
+        files.load(which, noted, vault),
+        Err(CustodyError::Vault(VaultError::RolledBack { .. }))
+    ));
 }

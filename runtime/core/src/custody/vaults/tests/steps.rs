@@ -1,5 +1,6 @@
 //! The three steps, time, and several environments.
 
+use super::super::super::testing::{SECRET, secret};
 use super::*;
 
 #[test]
@@ -160,4 +161,84 @@ fn requests_answers_and_errors_never_print_a_secret() {
     for secret in [marker, &hex, numbers.trim_matches(['[', ']'])] {
         assert!(!shown.contains(secret), "{shown}");
     }
+}
+
+#[test]
+fn a_lock_that_meets_a_change_lets_it_end_and_nobody_come_between() {
+    for is_unlocked_again in [false, true] {
+        let (test, mut asker) = opened();
+        asker.change(put("api_key/a", "1"));
+        let mut other = asker.restarted(&test.home);
+        let noted = asker.prepare(put("api_key/a", "2")).unwrap();
+        asker.custodian.ask(Request::Lock).unwrap();
+        assert_eq!(other.prepare(put("api_key/a", "3")), Err(VaultError::Busy), "the log may know by now");
+        let custodian = Arc::clone(&asker.custodian);
+        let unlock = || custodian.ask(Request::Unlock { with: secret(SECRET) }).unwrap();
+        if is_unlocked_again {
+            unlock();
+        }
+        asker.keep(noted).unwrap();
+        if !is_unlocked_again {
+            assert_eq!(custodian.list(), Err(CustodyError::Locked));
+            unlock();
+        }
+        assert_eq!(asker.reveal("api_key/a").unwrap(), "2");
+        assert!(next_files(&test.home).is_empty());
+        other.noted = Some(noted);
+        other.change(put("api_key/a", "3"));
+    }
+}
+
+#[test]
+fn a_change_that_is_dropped_after_a_lock_frees_the_vault() {
+    let (test, mut asker) = opened();
+    asker.change(put("api_key/a", "1"));
+    asker.prepare(put("api_key/a", "2")).unwrap();
+    asker.custodian.ask(Request::Lock).unwrap();
+    asker.ask(VaultRequest::Drop).unwrap();
+    asker.restarted(&test.home).change(put("api_key/a", "3"));
+}
+
+#[test]
+fn what_was_known_of_a_removed_secret_is_not_told_of_the_next_of_its_name() {
+    let (_test, mut asker) = opened();
+    asker.change(put("api_key/a", "1"));
+    asker.reveal("api_key/a").unwrap();
+    asker.change(Change::Remove { id: id("api_key/a") });
+    asker.change(put("api_key/a", "2"));
+    asker.change(put("api_key/b", "3"));
+    let VaultAnswer::List { secrets } = asker.ask(VaultRequest::List).unwrap() else {
+        panic!("no list");
+    };
+    assert_eq!(secrets[0].last_accessed, None);
+}
+
+#[test]
+fn nothing_waits_for_a_fifo_in_place_of_a_file() {
+    let (test, mut asker) = opened();
+    asker.change(put("api_key/a", "1"));
+    let kept = fs::read(file(&test.home)).unwrap();
+    let fifo = |path: &PathBuf| {
+        fs::remove_file(path).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    };
+    fifo(&file(&test.home));
+    let refused = asker.custodian.ask(Request::Vault {
+        environment: "default".parse().unwrap(),
+        noted: asker.noted,
+        not_before: asker.not_before,
+        request: VaultRequest::List,
+    });
+    assert!(matches!(refused, Err(CustodyError::Storage { .. })), "{refused:?}");
+    fs::remove_file(file(&test.home)).unwrap();
+    fs::write(file(&test.home), kept).unwrap();
+    assert_eq!(asker.reveal("api_key/a").unwrap(), "1");
+    fifo(&test.home.vault().join(".default.lock"));
+    let refused = asker.custodian.ask(Request::Vault {
+        environment: "default".parse().unwrap(),
+        noted: asker.noted,
+        not_before: asker.not_before,
+        request: VaultRequest::Prepare { change: put("api_key/b", "2") },
+    });
+    assert!(matches!(refused, Err(CustodyError::Storage { .. })), "{refused:?}");
 }
