@@ -58,7 +58,7 @@ pub(super) struct Asked<'a> {
 impl Vaults {
     /// What a lock leaves: no key and no secret, but the right to end a change that is prepared. The log may know of it by
     /// now, so that nobody may come between.
-    pub(super) fn locked(mut self: Box<Self>) -> Box<Self> {
+    pub(super) fn locked(&mut self) -> Box<Self> {
         let files = self.environments.drain().filter_map(|(environment, known)| {
             let files = known.files.locked()?;
             Some((environment, Environment { files, ..Environment::default() }))
