@@ -409,6 +409,17 @@ fn accesses_beyond_the_agents_rate_are_limited_and_not_logged() {
 }
 
 #[test]
+fn a_run_stores_no_more_than_its_share_of_the_vault() {
+    let (world, _) = keeping();
+    let probe = world.signed("probe-vault");
+    world.grant(&probe, &format!("{}[limits]\nsecret-bytes = \"2KiB\"\n", permissions(ALL)));
+    let mut agent = world.converse(&probe);
+    assert_eq!(agent.ask("repeat 5 put api_key/a b"), "limited 2, ok 3");
+    assert_eq!(agent.ask("mac api_key/a x").len(), 64, "what was stored is used");
+    agent.end().succeeded();
+}
+
+#[test]
 fn a_flood_of_accesses_leaves_a_small_log() {
     let world = World::trusting("trusted");
     let rogue = world.granted("rogue");

@@ -217,7 +217,7 @@ fn a_secret_is_in_no_file_no_answer_and_no_entry() {
     let accesses = world.entries_of("vault_access");
     let operations: Vec<&str> =
         accesses.iter().filter_map(|entry| entry["details"]["operation"].as_str()).collect();
-    assert_eq!(operations, ["put", "mac", "reveal", "rename"]);
+    assert_eq!(operations, ["put", "versions", "mac", "reveal", "rename"]);
     let actors: Vec<&str> = accesses.iter().filter_map(|entry| entry["actor"]["type"].as_str()).collect();
     assert_eq!(actors, ["user", "agent", "user", "user"]);
 }

@@ -2,6 +2,7 @@
 //!
 //! In scope: the state that host functions reach. Out of scope: making it (`run`), and what a capability does (`capability`).
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -64,6 +65,8 @@ pub(crate) struct Powers {
     pub(crate) vault: AuditedVault,
     /// How often secrets are accessed, by whichever interface.
     pub(crate) accesses: Mutex<Rate>,
+    /// How many bytes of secrets the run may still store.
+    pub(crate) secret_bytes: AtomicU64,
     /// Whose run it is, in the log.
     pub(crate) subject: Arc<Subject>,
     /// The most bytes that one host call may carry.
@@ -74,6 +77,12 @@ impl Powers {
     /// Whether the agent's rate allows an access to a secret now, and counts it if so: each is an entry of the log (I7).
     pub(crate) fn admits_access(&self) -> bool {
         self.accesses.lock().unwrap_or_else(PoisonError::into_inner).admit(Instant::now())
+    }
+
+    /// Whether the run may store so many bytes more in the vault, which all agents share, and takes them if so (I7).
+    pub(crate) fn admits_secret(&self, bytes: u64) -> bool {
+        let take = |left: u64| left.checked_sub(bytes);
+        self.secret_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
     }
 }
 

@@ -4,6 +4,7 @@
 //!
 //! Keeps I5: the launch entry is durable before the agent's first instruction; if it cannot be written, nothing runs.
 
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
 use kos_core::custody::KeyName;
@@ -204,6 +205,7 @@ impl Inner {
             log: Arc::clone(&self.log),
             vault: self.vault.clone(),
             accesses: Mutex::new(Rate::per_minute(limits.accesses_per_minute)),
+            secret_bytes: AtomicU64::new(limits.secret_bytes),
             subject: Arc::clone(subject),
             payload: size(limits.payload),
         }

@@ -217,7 +217,8 @@ impl Keyring {
                 drop(self.pair(&key));
             }
         }
-        HostKeys::of(self.loaded.drain().map(|(key, loaded)| (key, loaded.pair)), self.vaults.locked())
+        self.vaults.lock();
+        HostKeys::of(self.loaded.drain().map(|(key, loaded)| (key, loaded.pair)), self.vaults)
     }
 
     fn path(&self, key: &KeyName) -> PathBuf {

@@ -57,6 +57,11 @@ const NOTES_PER_MINUTE_MAX: u64 = 6_000;
 pub const ACCESSES_PER_MINUTE: u64 = 600;
 /// A thousand a second: more than a disk makes durable.
 const ACCESSES_PER_MINUTE_MAX: u64 = 60_000;
+/// Bytes of secrets that one run stores: sixteen certificates with their keys. Each put writes the whole vault anew, which
+/// all agents of an environment share.
+pub const SECRET_BYTES: u64 = 256 << 10;
+/// As much as a vault holds.
+const SECRET_BYTES_MAX: u64 = 64 << 20;
 /// Bytes of the agent's own directory, where it has one.
 pub const STORAGE: u64 = 64 << 20;
 /// Beyond this an agent wants a database, not a directory.
@@ -101,6 +106,8 @@ pub enum LimitName {
     NotesPerMinute,
     /// Accesses to secrets per minute.
     AccessesPerMinute,
+    /// Bytes of secrets that a run stores.
+    SecretBytes,
     /// Bytes in the agent's directory.
     Storage,
     /// Files in the agent's directory.
@@ -109,7 +116,7 @@ pub enum LimitName {
 
 impl LimitName {
     /// Every limit that a grant can name.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Memory,
         Self::Cpu,
         Self::Duration,
@@ -121,6 +128,7 @@ impl LimitName {
         Self::NoteBytes,
         Self::NotesPerMinute,
         Self::AccessesPerMinute,
+        Self::SecretBytes,
         Self::Storage,
         Self::Files,
     ];
@@ -140,6 +148,7 @@ impl LimitName {
             Self::NoteBytes => "note-bytes",
             Self::NotesPerMinute => "notes-per-minute",
             Self::AccessesPerMinute => "accesses-per-minute",
+            Self::SecretBytes => "secret-bytes",
             Self::Storage => "storage",
             Self::Files => "files",
         }
@@ -160,6 +169,7 @@ impl LimitName {
             Self::NoteBytes => NOTE_BYTES,
             Self::NotesPerMinute => NOTES_PER_MINUTE,
             Self::AccessesPerMinute => ACCESSES_PER_MINUTE,
+            Self::SecretBytes => SECRET_BYTES,
             Self::Storage => STORAGE,
             Self::Files => FILES,
         }
@@ -180,6 +190,7 @@ impl LimitName {
             Self::NoteBytes => NOTE_BYTES_MAX,
             Self::NotesPerMinute => NOTES_PER_MINUTE_MAX,
             Self::AccessesPerMinute => ACCESSES_PER_MINUTE_MAX,
+            Self::SecretBytes => SECRET_BYTES_MAX,
             Self::Storage => STORAGE_MAX,
             Self::Files => FILES_MAX,
         }
@@ -201,6 +212,7 @@ impl LimitName {
             | Self::NoteBytes
             | Self::NotesPerMinute
             | Self::AccessesPerMinute
+            | Self::SecretBytes
             | Self::Storage
             | Self::Files => 0,
         }
@@ -244,7 +256,12 @@ impl LimitName {
 
     const fn unit(self) -> Unit {
         match self {
-            Self::Memory | Self::Payload | Self::Output | Self::NoteBytes | Self::Storage => Unit::Bytes,
+            Self::Memory
+            | Self::Payload
+            | Self::Output
+            | Self::NoteBytes
+            | Self::SecretBytes
+            | Self::Storage => Unit::Bytes,
             Self::Duration => Unit::Span,
             Self::Cpu
             | Self::Table

@@ -69,7 +69,7 @@ use crate::id::Did;
 pub mod standard {
     pub use super::limit_name::{
         ACCESSES_PER_MINUTE, CPU, DURATION, FILES, HANDLES, INSTANCES, MEMORY, NOTE_BYTES, NOTES_PER_MINUTE,
-        OUTPUT, PAYLOAD, STACK, STORAGE, TABLE,
+        OUTPUT, PAYLOAD, SECRET_BYTES, STACK, STORAGE, TABLE,
     };
 }
 

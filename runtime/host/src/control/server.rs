@@ -5,7 +5,7 @@ use std::io::{Read, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kos_core::canonical;
 use kos_core::custody::Unlock;
@@ -79,10 +79,9 @@ fn converse(inner: &Inner, stream: &UnixStream) -> std::io::Result<()> {
     if peer.uid != rustix::process::geteuid() {
         return Ok(());
     }
-    stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
+    let line = first_line(stream, PATIENCE)?;
     let mut stream = stream;
-    let line = first_line(&mut stream)?;
     let answer = match canonical::from_strict(line.trim_ascii_end(), REQUEST_BYTES) {
         Ok(request) => answer(inner, request),
         Err(error) => Answer::Refused { cause: error.to_string() },
@@ -92,13 +91,24 @@ fn converse(inner: &Inner, stream: &UnixStream) -> std::io::Result<()> {
     stream.write_all(&answer)
 }
 
-/// What comes before the first line end, in a buffer that never moves, as there may be a secret in it.
-fn first_line(stream: &mut impl Read) -> std::io::Result<Zeroizing<Vec<u8>>> {
+/// What comes before the first line end and within `patience`, however it is split up, in a buffer that never moves, as
+/// there may be a secret in it.
+fn first_line(mut stream: &UnixStream, patience: Duration) -> std::io::Result<Zeroizing<Vec<u8>>> {
+    let began = Instant::now();
     let mut line = Zeroizing::new(vec![0; REQUEST_BYTES]);
     let mut length = 0;
     while let Some(free) = line.get_mut(length..).filter(|free| !free.is_empty()) {
+        let rest = patience.saturating_sub(began.elapsed());
+        if rest.is_zero() {
+            return Err(std::io::ErrorKind::TimedOut.into());
+        }
+        stream.set_read_timeout(Some(rest))?;
         let read = match stream.read(free) {
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            // What a socket says when its time is over.
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                return Err(std::io::ErrorKind::TimedOut.into());
+            }
             read => read?,
         };
         let end = free.get(..read).and_then(|new| new.iter().position(|byte| *byte == b'\n'));
@@ -156,5 +166,25 @@ fn describe(run: &str, active: &ActiveRun) -> RunningAgent {
         did: active.powers.description.did.clone(),
         component: active.component.digest().to_string(),
         started: active.started,
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_that_says_a_byte_now_and_then_has_no_more_time_than_another() {
+        let (mut client, server) = UnixStream::pair().unwrap();
+        let talking = std::thread::spawn(move || {
+            while client.write_all(b" ").is_ok() {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        });
+        let refused = first_line(&server, Duration::from_millis(100)).unwrap_err();
+        assert_eq!(refused.kind(), std::io::ErrorKind::TimedOut);
+        drop(server);
+        talking.join().unwrap();
     }
 }

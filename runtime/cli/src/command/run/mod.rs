@@ -71,8 +71,8 @@ pub struct KosRun {
 /// What a script needs to know.
 const AFTER_HELP: &str = "\
 Limits: memory, cpu (units of fuel), duration, output, payload, table, handles, instances,
-note-bytes, notes-per-minute, accesses-per-minute, storage, files. A run lowers what is granted, it
-never raises it.
+note-bytes, notes-per-minute, accesses-per-minute, secret-bytes, storage, files. A run lowers what is
+granted, it never raises it.
 
 Exit status, of the first agent in order that did not end well:
   0-255  the agent's own, when it ended by itself

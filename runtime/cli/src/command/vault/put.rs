@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use kos_core::clock::{Clock as _, Timestamp};
 use kos_core::permission::When;
-use kos_core::vault::{Change, SecretId};
+use kos_core::vault::{Change, SecretId, SecretType};
 use serde_json::json;
 
 use super::value::ValueArguments;
@@ -43,7 +43,7 @@ impl Put {
         let expires_at = instant(&vault, self.expires)?;
         let change = Change::Put { id: self.id.clone(), value, expires_at };
         vault.ask(|vault, by| vault.change(by, change))?;
-        stored(&vault, &self.id, expires_at)
+        stored(&vault, &self.id)
     }
 }
 
@@ -54,7 +54,8 @@ pub struct Rotate {
     /// Which secret; it is there already.
     #[arg(value_name = "TYPE/NAME")]
     id: SecretId,
-    /// When the next version ends: 30d, 2027-01-31 or never [default: when the present one does].
+    /// When the next version ends: 30d, 2027-01-31 or never [default: when the present one does; a
+    /// certificate or a token when it says itself].
     #[arg(long, value_name = "WHEN", value_parser = When::parse)]
     expires: Option<When>,
     #[command(flatten)]
@@ -68,14 +69,16 @@ impl Rotate {
         let vault = self.vault.open(context)?;
         let versions = vault.ask(|vault, by| vault.versions(by, &self.id))?;
         let present = versions.first().and_then(|version| version.expires_at);
-        let expires_at = match self.expires {
-            Some(when) => instant(&vault, when)?,
-            None => still_to_come(&vault, present)?,
+        let expires_at = match (self.expires, self.id.kind) {
+            (Some(when), _) => instant(&vault, when)?,
+            // The new one has an end of its own.
+            (None, SecretType::Certificate | SecretType::Jwt) => None,
+            (None, SecretType::ApiKey | SecretType::Password) => still_to_come(&vault, present)?,
         };
         let value = self.value.read(&self.id)?;
         let change = Change::Put { id: self.id.clone(), value, expires_at };
         vault.ask(|vault, by| vault.change(by, change))?;
-        stored(&vault, &self.id, expires_at)
+        stored(&vault, &self.id)
     }
 }
 
@@ -96,8 +99,11 @@ fn still_to_come(vault: &OpenVault<'_>, end: Option<Timestamp>) -> Result<Option
     }
 }
 
-fn stored(vault: &OpenVault<'_>, id: &SecretId, expires_at: Option<Timestamp>) -> Ended {
+fn stored(vault: &OpenVault<'_>, id: &SecretId) -> Ended {
     let environment = vault.environment;
+    // A certificate or a token may end before what was asked for.
+    let versions = vault.ask(|vault, by| vault.versions(by, id))?;
+    let expires_at = versions.first().and_then(|version| version.expires_at);
     let value = json!({ "id": id, "environment": environment, "expiresAt": expires_at });
     vault.context.output.answer(&value, || {
         let until = expires_at.map(|end| format!(" until {}", to_second(end))).unwrap_or_default();

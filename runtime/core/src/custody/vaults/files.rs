@@ -114,10 +114,13 @@ impl Files {
         prepared.vault.map_or(Ok(()), |vault| self.load(which, prepared.noted, vault))
     }
 
-    /// What needs no key: the prepared state, if there is one.
-    pub(super) fn locked(self) -> Option<Self> {
-        let prepared = Prepared { vault: None, ..self.prepared? };
-        Some(Self { loaded: None, prepared: Some(prepared) })
+    /// Forgets what needs a key. Says whether a prepared state is left.
+    pub(super) fn lock(&mut self) -> bool {
+        self.loaded = None;
+        if let Some(prepared) = &mut self.prepared {
+            prepared.vault = None;
+        }
+        self.prepared.is_some()
     }
 
     /// Gives up the prepared state. Its file stays until the next change is kept: if the log failed, it may yet turn out

@@ -56,14 +56,14 @@ pub(super) struct Asked<'a> {
 }
 
 impl Vaults {
-    /// What a lock leaves: no key and no secret, but the right to end a change that is prepared. The log may know of it by
-    /// now, so that nobody may come between.
-    pub(super) fn locked(&mut self) -> Box<Self> {
-        let files = self.environments.drain().filter_map(|(environment, known)| {
-            let files = known.files.locked()?;
-            Some((environment, Environment { files, ..Environment::default() }))
+    /// Forgets every key and secret, and keeps the right to end a change that is prepared: the log may know of it by now, so
+    /// that nobody may come between.
+    pub(super) fn lock(&mut self) {
+        self.secrets = OpenSecrets::default();
+        self.environments.retain(|_, known| {
+            known.accesses = Accesses::default();
+            known.files.lock()
         });
-        Box::new(Self { environments: files.collect(), secrets: OpenSecrets::default() })
     }
 
     /// Answers a request that ends a change, which needs no key; every other finds the keys locked.

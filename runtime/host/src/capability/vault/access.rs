@@ -21,6 +21,9 @@ use crate::agent::Powers;
 use crate::bindings::Error;
 use crate::bindings::vault::Metadata;
 
+/// What a secret takes in the vault besides its value: its name, its dates, its keys.
+const ENTRY_BYTES: u64 = 512;
+
 /// Of the secrets that the granted pattern covers, those whose own names are within the grants: a denial of some of them
 /// hides them.
 pub(super) async fn list(grant: Grant<'_, VaultList>, powers: &Powers) -> Result<Vec<Metadata>, Error> {
@@ -38,6 +41,9 @@ pub(super) async fn put(
     expires_at: Option<Timestamp>,
 ) -> Result<(), Error> {
     let id = secret(&grant)?;
+    if !powers.admits_secret((value.expose().len() as u64).saturating_add(ENTRY_BYTES)) {
+        return Err(Error::Limited);
+    }
     access(grant, powers, move |vault, by| vault.change(by, Change::Put { id, value, expires_at })).await
 }
 
