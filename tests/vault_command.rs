@@ -219,7 +219,7 @@ fn a_secret_is_in_no_file_no_answer_and_no_entry() {
         accesses.iter().filter_map(|entry| entry["details"]["operation"].as_str()).collect();
     assert_eq!(operations, ["put", "versions", "mac", "reveal", "rename"]);
     let actors: Vec<&str> = accesses.iter().filter_map(|entry| entry["actor"]["type"].as_str()).collect();
-    assert_eq!(actors, ["user", "agent", "user", "user"]);
+    assert_eq!(actors, ["user", "user", "agent", "user", "user"]);
 }
 
 #[test]
