@@ -52,11 +52,15 @@ pub enum Capability {
     VaultSend,
     /// Make HTTPS requests. Scope: to whom, then the method, `api.example.com:443/GET`.
     HttpRequest,
+    /// Send messages. Scope: to whom, then the topic, `name:notary/receipts`.
+    MessagingSend,
+    /// Receive messages. Scope: from whom, then the topic, `level:partner/receipts`.
+    MessagingReceive,
 }
 
 impl Capability {
     /// Every capability, in the order of the contract.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::IdentitySelf,
         Self::IdentityGrants,
         Self::CryptoHash,
@@ -72,6 +76,8 @@ impl Capability {
         Self::VaultReveal,
         Self::VaultSend,
         Self::HttpRequest,
+        Self::MessagingSend,
+        Self::MessagingReceive,
     ];
 
     /// The capability's name: its interface, a dot, and the operation.
@@ -93,6 +99,8 @@ impl Capability {
             Self::VaultReveal => "vault.reveal",
             Self::VaultSend => "vault.send",
             Self::HttpRequest => "http.request",
+            Self::MessagingSend => "messaging.send",
+            Self::MessagingReceive => "messaging.receive",
         }
     }
 
@@ -114,6 +122,7 @@ impl Capability {
             | Self::VaultReveal
             | Self::VaultSend => "vault",
             Self::HttpRequest => "http",
+            Self::MessagingSend | Self::MessagingReceive => "messaging",
         }
     }
 
@@ -131,6 +140,7 @@ impl Capability {
             }
             Self::VaultSend => Some("audience and secret"),
             Self::HttpRequest => Some("address and method"),
+            Self::MessagingSend | Self::MessagingReceive => Some("peer and topic"),
             Self::IdentitySelf | Self::IdentityGrants | Self::CryptoOpen => None,
         }
     }
@@ -153,7 +163,9 @@ impl Capability {
             | Self::VaultDelete
             | Self::VaultUse
             | Self::VaultReveal
-            | Self::VaultSend => true,
+            | Self::VaultSend
+            | Self::MessagingSend
+            | Self::MessagingReceive => true,
             Self::IdentitySelf
             | Self::IdentityGrants
             | Self::CryptoHash
