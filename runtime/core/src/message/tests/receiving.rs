@@ -45,6 +45,24 @@ fn a_key_in_custody_opens_what_is_for_it_alone() {
 }
 
 #[test]
+fn the_sealed_message_of_the_vector_is_received() {
+    let document: serde_json::Value =
+        serde_json::from_str(include_str!("../../../tests/vectors/message.json")).unwrap();
+    let vector = &document["vectors"][1];
+    let mut me = Receiver::new(2);
+    let now = Timestamp::from_millis(vector["timestamp"].as_u64().unwrap());
+    let accepted = me.accept(vector["message"].as_str().unwrap().as_bytes(), now).unwrap();
+    assert_eq!(me.open(&accepted).unwrap().body(), b"hello");
+    let (from, to) = (Party::new(1).did(), me.party.did());
+    let expected = [MESSAGE_TYPE.as_bytes(), from.public_key(), to.public_key()].concat();
+    let unseal = |info: &[u8], _: &[u8], _: &[u8]| -> Result<Vec<u8>, Rejection> {
+        assert_eq!(info, expected);
+        Err(Rejection::Sealed)
+    };
+    assert_eq!(accepted.open_with(unseal).unwrap_err(), Rejection::Sealed);
+}
+
+#[test]
 fn a_refused_sender_changes_nothing_and_may_be_heard_later() {
     let (mut me, sender) = (Receiver::new(1), Party::new(2));
     let bytes = plain(&sender, &me.party, at(0), &mut Dice(1));
