@@ -29,6 +29,7 @@ pub mod manifest;
 pub mod permission;
 
 pub mod log;
+pub mod message;
 
 pub mod audited_vault;
 pub mod recovery;

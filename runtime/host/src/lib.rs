@@ -22,6 +22,7 @@ mod launch;
 mod limits;
 mod linked;
 mod load;
+mod mailbox;
 mod network;
 mod outcome;
 mod output;
