@@ -11,6 +11,7 @@ pub mod capability;
 pub mod clock;
 pub mod crypto;
 pub mod durable;
+pub mod ledger;
 mod line;
 pub mod quantity;
 pub mod resource;

@@ -7,9 +7,10 @@
 use std::sync::{Arc, Mutex};
 
 use kos_core::custody::KeyName;
+use kos_core::ledger::Noted;
 use kos_core::log::Log;
 use kos_core::manifest::UnverifiedComponent;
-use kos_core::permission::{DenialLedger, Gate, LimitSet, Limits, MemoryAccess, Noted, Recorder};
+use kos_core::permission::{DenialLedger, Gate, LimitSet, Limits, MemoryAccess, Recorder};
 use kos_core::resource::StorageAccess;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;

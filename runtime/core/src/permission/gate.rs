@@ -223,6 +223,13 @@ impl Gate {
         }
     }
 
+    /// As [`Gate::covers`], for what can be named in several forms: none of them is denied by a rule, and one is granted.
+    #[must_use]
+    pub fn covers_any<C: CapabilityMarker>(&self, scopes: &[&str]) -> bool {
+        let is_forbidden = self.read().effective.forbidden(C::CAPABILITY, scopes).is_some();
+        !is_forbidden && scopes.iter().any(|scope| self.covers::<C>(scope))
+    }
+
     /// Puts other permissions of the same component in force, from the next call on. After [`Gate::revoke_all`] it
     /// changes nothing.
     ///

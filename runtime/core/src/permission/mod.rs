@@ -41,7 +41,7 @@ use std::path::PathBuf;
 
 pub use access::{MemoryAccess, MemoryAccessError, NetworkHost, NetworkHostError, ResourceAccess};
 pub use condition::{Condition, ConditionError, Days, Minute, RATE_MAX};
-pub use denial::{DenialCount, DenialLedger, Noted};
+pub use denial::{DenialCount, DenialLedger};
 pub use document::{
     AgentPermissions, CapabilityRule, DocumentError, PERMISSIONS_TYPE, Pin, ScopeItem, SigningError,
 };
