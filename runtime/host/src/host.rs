@@ -36,7 +36,9 @@ use crate::load::Loaded;
 use crate::output::Writer;
 use crate::record;
 use crate::refusal::Refusal;
+use crate::router::Router;
 use crate::runs::Runs;
+use crate::service::Backoff;
 
 /// The name of the host's own key.
 const HOST_KEY: &str = "default";
@@ -68,6 +70,8 @@ pub struct HostOptions {
     pub progress: Option<Progress>,
     /// The program that compiles; the running one where none is named.
     pub compiler: Option<PathBuf>,
+    /// How a service that broke is launched again.
+    pub backoff: Backoff,
 }
 
 impl HostOptions {
@@ -90,6 +94,7 @@ impl HostOptions {
             environment: None,
             progress: None,
             compiler: None,
+            backoff: Backoff::STANDARD,
         }
     }
 }
@@ -212,6 +217,8 @@ pub(crate) struct Inner {
     pub(crate) writer: Writer,
     pub(crate) runtime: Arc<Runtime>,
     pub(crate) runs: Arc<Runs>,
+    pub(crate) router: Arc<Router>,
+    pub(crate) backoff: Backoff,
     uses: Mutex<HashMap<AgentRef, Arc<UseLedger>>>,
     pub(crate) generation: AtomicU64,
 }
@@ -236,6 +243,8 @@ impl Inner {
             linked: Linked::default(),
             tls: Arc::new(Tls::of(&options.home)),
             runs: Arc::default(),
+            router: Arc::default(),
+            backoff: options.backoff,
             uses: Mutex::default(),
             generation: AtomicU64::new(0),
             home: options.home,
@@ -266,7 +275,12 @@ impl Inner {
     }
 
     /// Notes a refusal by policy in the log. It is refused either way.
-    fn logged(&self, refusal: Refusal, shown: &str, digest: Option<kos_core::id::Digest>) -> Refusal {
+    pub(crate) fn logged(
+        &self,
+        refusal: Refusal,
+        shown: &str,
+        digest: Option<kos_core::id::Digest>,
+    ) -> Refusal {
         if refusal.is_policy()
             && let Err(error) = self.log.append(record::refused(&self.id, shown, digest, &refusal))
         {

@@ -74,6 +74,14 @@ impl Subject {
         event
     }
 
+    /// A service broke at a message, for the first time in this way.
+    pub(crate) fn broke(&self, outcome: &Outcome) -> Event {
+        self.event(EventType::Alert)
+            .on("component", self.digest.to_string())
+            .with("reason", outcome.name())
+            .with("explanation", format!("a message was not handled: {outcome}"))
+    }
+
     /// A call was denied, for the first time for this capability and reason.
     pub(crate) fn denied(&self, denied: &Denied) -> Event {
         self.event(EventType::PermissionDenied)
