@@ -162,12 +162,11 @@ impl From<Ended> for Outcome {
 }
 
 /// What `wasi:cli/run` gave back, as an outcome.
-impl From<wasmtime::Result<Result<(), ()>>> for Outcome {
-    fn from(returned: wasmtime::Result<Result<(), ()>>) -> Self {
+impl From<Result<(), ()>> for Outcome {
+    fn from(returned: Result<(), ()>) -> Self {
         match returned {
-            Ok(Ok(())) => Self::Ok,
-            Ok(Err(())) => Self::Error { status: 1 },
-            Err(error) => Self::from(&error),
+            Ok(()) => Self::Ok,
+            Err(()) => Self::Error { status: 1 },
         }
     }
 }

@@ -57,6 +57,10 @@ const NOTES_PER_MINUTE_MAX: u64 = 6_000;
 pub const ACCESSES_PER_MINUTE: u64 = 600;
 /// A thousand a second: more than a disk makes durable.
 const ACCESSES_PER_MINUTE_MAX: u64 = 60_000;
+/// Messages that wait for an agent: enough for a burst, while the last of them is still answered in time.
+pub const MAILBOX: u64 = 64;
+/// Each may be as large as a payload.
+const MAILBOX_MAX: u64 = 4_096;
 /// Bytes of the agent's own directory, where it has one.
 pub const STORAGE: u64 = 64 << 20;
 /// Beyond this an agent wants a database, not a directory.
@@ -101,6 +105,8 @@ pub enum LimitName {
     NotesPerMinute,
     /// Accesses to secrets per minute.
     AccessesPerMinute,
+    /// Messages that wait.
+    Mailbox,
     /// Bytes in the agent's directory.
     Storage,
     /// Files in the agent's directory.
@@ -109,7 +115,7 @@ pub enum LimitName {
 
 impl LimitName {
     /// Every limit that a grant can name.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Memory,
         Self::Cpu,
         Self::Duration,
@@ -121,6 +127,7 @@ impl LimitName {
         Self::NoteBytes,
         Self::NotesPerMinute,
         Self::AccessesPerMinute,
+        Self::Mailbox,
         Self::Storage,
         Self::Files,
     ];
@@ -140,6 +147,7 @@ impl LimitName {
             Self::NoteBytes => "note-bytes",
             Self::NotesPerMinute => "notes-per-minute",
             Self::AccessesPerMinute => "accesses-per-minute",
+            Self::Mailbox => "mailbox",
             Self::Storage => "storage",
             Self::Files => "files",
         }
@@ -160,6 +168,7 @@ impl LimitName {
             Self::NoteBytes => NOTE_BYTES,
             Self::NotesPerMinute => NOTES_PER_MINUTE,
             Self::AccessesPerMinute => ACCESSES_PER_MINUTE,
+            Self::Mailbox => MAILBOX,
             Self::Storage => STORAGE,
             Self::Files => FILES,
         }
@@ -180,6 +189,7 @@ impl LimitName {
             Self::NoteBytes => NOTE_BYTES_MAX,
             Self::NotesPerMinute => NOTES_PER_MINUTE_MAX,
             Self::AccessesPerMinute => ACCESSES_PER_MINUTE_MAX,
+            Self::Mailbox => MAILBOX_MAX,
             Self::Storage => STORAGE_MAX,
             Self::Files => FILES_MAX,
         }
@@ -196,7 +206,8 @@ impl LimitName {
             | Self::Table
             | Self::Handles
             | Self::Instances
-            | Self::Payload => 1,
+            | Self::Payload
+            | Self::Mailbox => 1,
             Self::Output
             | Self::NoteBytes
             | Self::NotesPerMinute
@@ -252,6 +263,7 @@ impl LimitName {
             | Self::Instances
             | Self::NotesPerMinute
             | Self::AccessesPerMinute
+            | Self::Mailbox
             | Self::Files => Unit::Count,
         }
     }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::limit_name::{
-    ACCESSES_PER_MINUTE, CPU, DURATION, FILES, HANDLES, INSTANCES, LimitName, MEMORY, NOTE_BYTES,
+    ACCESSES_PER_MINUTE, CPU, DURATION, FILES, HANDLES, INSTANCES, LimitName, MAILBOX, MEMORY, NOTE_BYTES,
     NOTES_PER_MINUTE, OUTPUT, PAYLOAD, STORAGE, TABLE,
 };
 use crate::line;
@@ -139,6 +139,8 @@ pub struct Limits {
     pub notes_per_minute: u64,
     /// Accesses to secrets per minute.
     pub accesses_per_minute: u64,
+    /// Messages that wait for the agent.
+    pub mailbox: u64,
     /// Bytes in the agent's directory.
     pub storage: u64,
     /// Files in the agent's directory.
@@ -159,6 +161,7 @@ impl Limits {
         note_bytes: NOTE_BYTES,
         notes_per_minute: NOTES_PER_MINUTE,
         accesses_per_minute: ACCESSES_PER_MINUTE,
+        mailbox: MAILBOX,
         storage: STORAGE,
         files: FILES,
     };
@@ -178,6 +181,7 @@ impl Limits {
             LimitName::NoteBytes => self.note_bytes,
             LimitName::NotesPerMinute => self.notes_per_minute,
             LimitName::AccessesPerMinute => self.accesses_per_minute,
+            LimitName::Mailbox => self.mailbox,
             LimitName::Storage => self.storage,
             LimitName::Files => self.files,
         }
@@ -264,6 +268,7 @@ impl Limits {
             LimitName::NoteBytes => self.note_bytes = amount,
             LimitName::NotesPerMinute => self.notes_per_minute = amount,
             LimitName::AccessesPerMinute => self.accesses_per_minute = amount,
+            LimitName::Mailbox => self.mailbox = amount,
             LimitName::Storage => self.storage = amount,
             LimitName::Files => self.files = amount,
         }

@@ -68,8 +68,8 @@ use crate::id::Did;
 /// The limits of a run, one named number for each, with its reason.
 pub mod standard {
     pub use super::limit_name::{
-        ACCESSES_PER_MINUTE, CPU, DURATION, FILES, HANDLES, INSTANCES, MEMORY, NOTE_BYTES, NOTES_PER_MINUTE,
-        OUTPUT, PAYLOAD, STACK, STORAGE, TABLE,
+        ACCESSES_PER_MINUTE, CPU, DURATION, FILES, HANDLES, INSTANCES, MAILBOX, MEMORY, NOTE_BYTES,
+        NOTES_PER_MINUTE, OUTPUT, PAYLOAD, STACK, STORAGE, TABLE,
     };
 }
 

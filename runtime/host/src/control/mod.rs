@@ -79,6 +79,32 @@ pub struct RunningAgent {
     pub component: String,
     /// When the run began.
     pub started: Timestamp,
+    /// Whether it ends by itself.
+    pub kind: RunKind,
+    /// How many messages it has handled, where it is a service.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub handled: Option<u64>,
+}
+
+/// What kind of run it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunKind {
+    /// It does one thing and ends.
+    Task,
+    /// It waits for messages.
+    Service,
+}
+
+impl RunKind {
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Task => "task",
+            Self::Service => "service",
+        }
+    }
 }
 
 fn socket_path(home: &Home, host: &str) -> PathBuf {

@@ -14,10 +14,11 @@ use zeroize::Zeroizing;
 
 use super::lock::{BY_REQUEST, LockError};
 use super::opening::Opening;
-use super::{Answer, REQUEST_BYTES, Request, RunningAgent, lock_path, socket_path};
+use super::{Answer, REQUEST_BYTES, Request, RunKind, RunningAgent, lock_path, socket_path};
 use crate::host::Inner;
 use crate::refusal::Refusal;
 use crate::runs::ActiveRun;
+use crate::service::Handled;
 
 /// How long a client may take to say what it wants: it is a program on the same machine.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -156,5 +157,7 @@ fn describe(run: &str, active: &ActiveRun) -> RunningAgent {
         did: active.powers.description.did.clone(),
         component: active.component.digest().to_string(),
         started: active.started,
+        kind: if active.handled.is_some() { RunKind::Service } else { RunKind::Task },
+        handled: active.handled.as_ref().map(Handled::count),
     }
 }

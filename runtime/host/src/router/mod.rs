@@ -17,10 +17,10 @@ mod pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kos_core::clock::Clock;
+use kos_core::clock::{Clock, Timestamp};
 use kos_core::crypto;
 use kos_core::home::{Home, HostConfig};
-use kos_core::id::Did;
+use kos_core::id::{Did, Name};
 use kos_core::message::{Accepted, Content, Draft, Kind, MessageId, Rejection, SignedMessage};
 use kos_core::permission::marker::{MessagingReceive, MessagingSend};
 use kos_core::permission::{Grant, Reason};
@@ -92,6 +92,13 @@ pub(crate) struct Peer {
     pub(crate) forms: Vec<String>,
 }
 
+impl Peer {
+    /// Whether `to` could name anybody.
+    pub(crate) fn is_named_by(to: &str) -> bool {
+        to.parse::<Did>().is_ok() || to.parse::<Name>().is_ok()
+    }
+}
+
 impl Router {
     pub(crate) fn new(home: Home, config: HostConfig, clock: Arc<dyn Clock>, runtime: Handle) -> Self {
         Self {
@@ -105,8 +112,8 @@ impl Router {
 
     /// A run receives from now on what is for `did`, until the result is dropped. Of several runs of one agent, the one that
     /// entered first does.
-    pub(crate) fn enter(&self, did: Did, name: &str, mailbox: Mailbox, powers: Arc<Powers>) -> Entered {
-        self.known.met(&did, name);
+    pub(crate) fn enter(&self, did: Did, name: &Name, mailbox: Mailbox, powers: Arc<Powers>) -> Entered {
+        self.known.met(&did, name.as_str());
         self.parties.enter(did, mailbox, powers)
     }
 
@@ -121,6 +128,16 @@ impl Router {
         let did = to.parse().ok().or_else(|| known.named(to));
         let forms = did.map_or_else(|| vec![format!("name:{to}/{topic}")], |did| known.forms(&did, topic));
         Peer { did, forms }
+    }
+
+    /// The scopes of a peer and a topic, the most exact first.
+    pub(crate) fn forms(&self, peer: &Did, topic: &str) -> Vec<String> {
+        self.known().forms(peer, topic)
+    }
+
+    /// The present, as messages have it.
+    pub(crate) fn present(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// Whether what waits in a mailbox may still be taken out of it: grants and trust may have changed.
@@ -298,7 +315,7 @@ fn signed(
     by: &Powers,
     to: Did,
     content: Content,
-    now: kos_core::clock::Timestamp,
+    now: Timestamp,
 ) -> Option<SignedMessage> {
     let signing = || -> Result<SignedMessage, Box<dyn std::error::Error>> {
         let message = Draft::new(&*by.key, to, content, now, &crypto::random()?).signed()?;
