@@ -135,12 +135,18 @@ impl Work {
         store
     }
 
-    /// Waits for a message. None when the run is to end.
+    /// Waits for a message that may still be received. None when the run is to end.
     async fn next(&self, letters: &mut Letters) -> Option<Delivery> {
-        tokio::select! {
-            biased;
-            () = self.stopper.stopped() => None,
-            delivery = letters.next() => delivery,
+        let Equipment { router, powers, .. } = &self.equipment;
+        loop {
+            let delivery = tokio::select! {
+                biased;
+                () = self.stopper.stopped() => None,
+                delivery = letters.next() => delivery,
+            }?;
+            if router.may_still_receive(powers, &delivery.message) {
+                return Some(delivery);
+            }
         }
     }
 

@@ -13,6 +13,7 @@ use kos_core::durable::Lock;
 use zeroize::Zeroizing;
 
 use super::lock::{BY_REQUEST, LockError};
+use super::message;
 use super::opening::Opening;
 use super::{Answer, REQUEST_BYTES, Request, RunKind, RunningAgent, lock_path, socket_path};
 use crate::host::Inner;
@@ -85,12 +86,20 @@ fn converse(inner: &Inner, stream: &UnixStream) -> std::io::Result<()> {
     let mut stream = stream;
     let line = first_line(&mut stream)?;
     let answer = match canonical::from_strict(line.trim_ascii_end(), REQUEST_BYTES) {
+        Ok(Request::Message { bytes, patience }) => {
+            return message::carry(inner, bytes, patience, stream.try_clone()?);
+        }
         Ok(request) => answer(inner, request),
         Err(error) => Answer::Refused { cause: error.to_string() },
     };
-    let mut answer = serde_json::to_vec(&answer)?;
-    answer.push(b'\n');
-    stream.write_all(&answer)
+    say(stream, &answer)
+}
+
+/// Answers, in one line.
+pub(super) fn say(mut stream: &UnixStream, answer: &Answer) -> std::io::Result<()> {
+    let mut line = serde_json::to_vec(answer)?;
+    line.push(b'\n');
+    stream.write_all(&line)
 }
 
 /// What comes before the first line end, in a buffer that never moves, as there may be a secret in it.
@@ -127,6 +136,7 @@ fn answer(inner: &Inner, request: Request) -> Answer {
         }
         Request::Lock {} => told(inner.lock(BY_REQUEST)),
         Request::Unlock { with } => unlock(inner, with),
+        Request::Message { .. } => Answer::Refused { cause: "a message is answered by itself".into() },
     }
 }
 
