@@ -14,8 +14,7 @@ wasmtime::component::bindgen!({
     with: { "kos:agent/crypto.hasher": crate::capability::crypto::Hasher },
 });
 
-pub(crate) use exports::kos::agent::handler::Message;
-pub(crate) use kos::agent::types::Error;
+pub(crate) use kos::agent::types::{Error, Message};
 pub(crate) use kos::agent::{audit, crypto, identity, vault};
 
 impl From<kos_core::permission::Denied> for Error {

@@ -230,7 +230,9 @@ impl From<Message> for bindings::Message {
             id: message.id,
             sender: message.sender.to_string(),
             timestamp: message.timestamp.as_millis(),
+            topic: message.topic,
             payload: message.payload,
+            is_request: message.is_request,
         }
     }
 }
