@@ -12,6 +12,7 @@ use crate::cache::Cached;
 use crate::outcome::Outcome;
 use crate::refusal::Refusal;
 use crate::run::Usage;
+use crate::service;
 use crate::text;
 
 /// Longest text of a refused launch: a component's import names are as many and as long as its author likes, and an entry that is
@@ -78,7 +79,7 @@ impl Subject {
     pub(crate) fn broke(&self, outcome: &Outcome) -> Event {
         self.event(EventType::Alert)
             .on("component", self.digest.to_string())
-            .with("reason", outcome.name())
+            .with("reason", service::kind(outcome))
             .with("explanation", format!("a message was not handled: {outcome}"))
     }
 

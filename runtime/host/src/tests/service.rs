@@ -183,12 +183,15 @@ fn a_service_is_stopped_while_it_waits_and_while_it_handles() {
         served.run.stopper().stop();
         assert_eq!(served.run.wait().outcome, Outcome::Killed);
 
-        let served = Served::new(tables, "duration = \"1h\"\ncpu = \"1000000G\"", AT_ONCE);
-        let answer = served.send("l");
+        let limits = "mailbox = \"1\"\nduration = \"1h\"\ncpu = \"1000000G\"";
+        let served = Served::new(tables, limits, AT_ONCE);
+        let handling = served.send("l");
+        // There is room for it only when the first is out of the mailbox.
+        let waiting = served.send("x");
         served.run.stopper().stop();
         assert_eq!(served.run.wait().outcome, Outcome::Killed);
-        // Broken where it was being handled, gone where it still waited.
-        assert!(answer.recv().is_ok_and(|handled| is_broken(&handled)) || answer.recv().is_err());
+        assert!(is_broken(&handling.recv().unwrap()));
+        assert!(waiting.recv().is_err(), "nobody is left to answer");
         assert_eq!(served.world.entries_of("agent_launch").len(), 1);
         assert!(served.world.host.inner.router.find(&served.did).is_none());
     }
