@@ -13,6 +13,7 @@ use crate::cache::Cached;
 use crate::outcome::Outcome;
 use crate::refusal::Refusal;
 use crate::run::Usage;
+use crate::service;
 use crate::text;
 use crate::traffic::Traffic;
 
@@ -90,7 +91,7 @@ impl Subject {
     pub(crate) fn broke(&self, outcome: &Outcome) -> Event {
         self.event(EventType::Alert)
             .on("component", self.digest.to_string())
-            .with("reason", outcome.name())
+            .with("reason", service::kind(outcome))
             .with("explanation", format!("a message was not handled: {outcome}"))
     }
 

@@ -27,9 +27,9 @@ use crate::outcome::Outcome;
 use crate::run::{ExitReport, Stopper, Usage, elapsed, exit, prepare, refill, within};
 
 pub use backoff::Backoff;
-pub(crate) use tally::Handled;
 pub use tally::Messages;
 use tally::Tally;
+pub(crate) use tally::{Handled, kind};
 
 /// Everything that one run of a service needs, and gives back when dropped.
 pub(crate) struct Service {

@@ -62,8 +62,16 @@ impl Tally {
     /// The handler broke at a message. Whether it is the first time in this way.
     pub(super) fn broken(&mut self, outcome: &Outcome) -> bool {
         self.refused();
-        let count = self.messages.broken.entry(outcome.name()).or_default();
+        let count = self.messages.broken.entry(kind(outcome)).or_default();
         *count = count.saturating_add(1);
         *count == 1
+    }
+}
+
+/// How a handler broke, in a word: an agent that exits with success has not handled its message either.
+pub(crate) fn kind(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Ok => "exit",
+        other => other.name(),
     }
 }
