@@ -20,6 +20,7 @@ mod launch;
 mod limits;
 mod log;
 mod memory;
+mod messaging;
 mod operator;
 mod permission;
 mod resource;
