@@ -101,7 +101,7 @@ fn what_is_granted_at_both_ends_is_delivered_and_answered() {
         "request nobody echo x",
         "request pong a*b x",
     ]);
-    assert_eq!(said, ["hello", "sent", "3", "failed invalid: payload", "denied", "denied"]);
+    assert_eq!(said, ["hello", "sent", "3", "failed invalid: payload", "denied", "invalid topic"]);
     let (ping, pong) = (exit(&entries, "ping"), exit(&entries, "pong"));
     assert_eq!((&ping["details"]["usage"]["sent"], &ping["details"]["outcome"]), (&4.into(), &"ok".into()));
     assert_eq!(pong["details"]["usage"]["received"], 4);
@@ -114,7 +114,8 @@ fn what_is_granted_at_both_ends_is_delivered_and_answered() {
 fn what_is_not_granted_at_the_sender_is_denied_there() {
     let other = "\"messaging.send\" = { scope = [\"name:pong/other\"] }\n";
     let pair = Pair::granted(other, HEARS_ALL);
-    let (said, entries) = pair.says(&["request pong echo x", "send pong echo x", "receive", "request pong other x"]);
+    let (said, entries) =
+        pair.says(&["request pong echo x", "send pong echo x", "receive", "request pong other x"]);
     assert_eq!((said[0].as_str(), said[1].as_str(), said[3].as_str()), ("denied", "denied", "x"));
     assert!(said[2].starts_with("denied"), "{said:?}");
     let denials = pair.world.denials();
@@ -274,6 +275,9 @@ fn launched(world: &World, ping: &Path) -> Value {
 fn operator(world: &World) -> String {
     let keys = world.kos(&["key", "list", "--json"]).succeeded().json();
     let keys = keys.as_array().expect("a list");
-    let operator = keys.iter().find(|key| key["role"] == "operator").expect("the operator's key");
+    let operator = keys
+        .iter()
+        .find(|key| key["key"].as_str().unwrap_or_default().starts_with("operator/"))
+        .expect("the operator's key");
     operator["did"].as_str().expect("a DID").to_owned()
 }

@@ -45,10 +45,14 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Denied => formatter.write_str("denied: no grant in force covers a message to this peer on this topic"),
+            Self::Denied => {
+                formatter.write_str("denied: no grant in force covers a message to this peer on this topic")
+            }
             Self::Invalid(what) => write!(formatter, "invalid argument: {what}"),
             Self::Limited => formatter.write_str("limited: the peer's mailbox is full; try again later"),
-            Self::Unavailable => formatter.write_str("unavailable: the host cannot do this now; try again later"),
+            Self::Unavailable => {
+                formatter.write_str("unavailable: the host cannot do this now; try again later")
+            }
             Self::Unreachable => formatter.write_str("unreachable: nobody receives this there"),
             Self::TimedOut => formatter.write_str("timed out: there was no answer in time"),
             Self::Failed(None) => formatter.write_str("failed: the peer did not handle the request"),

@@ -93,10 +93,10 @@ mod tests {
         assert_eq!(ledger.note("denied", || 3), Noted::First);
         let (counts, others) = ledger.counts_so_far();
         assert_eq!(others, 0);
-        assert_eq!(counts, [
-            Count { kind: "denied", first: 3, count: 1 },
-            Count { kind: "stale", first: 1, count: 2 }
-        ]);
+        assert_eq!(
+            counts,
+            [Count { kind: "denied", first: 3, count: 1 }, Count { kind: "stale", first: 1, count: 2 }]
+        );
     }
 
     #[test]

@@ -158,9 +158,8 @@ impl Inner {
         agent: &mut Agent,
         limits: &Limits,
     ) -> Result<Option<router::Entered>, Refusal> {
-        let is_messaging = |capability| {
-            matches!(capability, Capability::MessagingSend | Capability::MessagingReceive)
-        };
+        let is_messaging =
+            |capability| matches!(capability, Capability::MessagingSend | Capability::MessagingReceive);
         if !agent.powers.gate.held().iter().any(|held| is_messaging(held.capability)) {
             return Ok(None);
         }

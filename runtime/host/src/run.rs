@@ -190,6 +190,7 @@ async fn execute(
 
 fn usage(store: &Store<Agent>, equipment: &Equipment, duration: u64) -> Usage {
     let agent = store.data();
+    let (sent, received) = agent.powers.traffic.counts();
     let left = store.get_fuel().unwrap_or(0).saturating_sub(agent.http.owed());
     Usage {
         fuel: equipment.limits.cpu.saturating_sub(left),
@@ -197,8 +198,8 @@ fn usage(store: &Store<Agent>, equipment: &Equipment, duration: u64) -> Usage {
         duration,
         calls: agent.calls,
         output: equipment.output.written(),
-        sent: agent.powers.traffic.counts().0,
-        received: agent.powers.traffic.counts().1,
+        sent,
+        received,
         messages: None,
     }
 }

@@ -58,7 +58,8 @@ impl Service {
         let Work { equipment, tally, usage, .. } = work;
         equipment.output.finish().await;
         let output = equipment.output.written();
-        let usage = Usage { duration, output, messages: Some(tally.messages), ..usage };
+        let (sent, received) = powers.traffic.counts();
+        let usage = Usage { duration, output, sent, received, messages: Some(tally.messages), ..usage };
         drop(equipment);
         let unlogged = exit(&powers, &outcome, &usage).await.err();
         ExitReport { outcome, usage, unlogged }

@@ -39,8 +39,7 @@ impl Traffic {
     /// The rejections so far, for the exit entry.
     pub(crate) fn rejections(&self) -> Vec<Value> {
         let (kinds, _) = self.rejected.counts_so_far();
-        let described =
-            |kind: kos_core::ledger::Count<&str, Did>| json!({"reason": kind.kind, "sender": kind.first, "count": kind.count});
+        let described = |kind: kos_core::ledger::Count<&str, Did>| json!({"reason": kind.kind, "sender": kind.first, "count": kind.count});
         kinds.into_iter().map(described).collect()
     }
 }

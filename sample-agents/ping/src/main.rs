@@ -56,11 +56,13 @@ fn obey(line: &str, last: &mut Option<Message>) -> String {
             Ok(None) => "nothing".into(),
             Err(error) => error.to_string(),
         },
-        ["reply", text @ ..] => match last.as_ref().map(|last| messaging::reply(last, text.join(" ").as_bytes())) {
-            Some(Ok(())) => "replied".into(),
-            Some(Err(error)) => error.to_string(),
-            None => "nothing to reply to".into(),
-        },
+        ["reply", text @ ..] => {
+            match last.as_ref().map(|last| messaging::reply(last, text.join(" ").as_bytes())) {
+                Some(Ok(())) => "replied".into(),
+                Some(Err(error)) => error.to_string(),
+                None => "nothing to reply to".into(),
+            }
+        }
         _ => format!("what is `{line}`?"),
     }
 }

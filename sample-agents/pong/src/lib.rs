@@ -3,8 +3,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use kos_sdk::handler::Message;
 use kos_sdk::Error;
+use kos_sdk::handler::Message;
 
 static HANDLED: AtomicU64 = AtomicU64::new(0);
 

@@ -52,7 +52,8 @@ impl ListAgents {
         let records = agents::list(&home, &config.host)?;
         let values: Vec<Value> = records.iter().map(to_json).collect();
         context.output.answer(&values, || {
-            let mut table = Columns::new(&["AGENT", "IDENTIFIER", "AUTHOR", "LEVEL", "VERSION", "LAST LAUNCHED"]);
+            let mut table =
+                Columns::new(&["AGENT", "IDENTIFIER", "AUTHOR", "LEVEL", "VERSION", "LAST LAUNCHED"]);
             for record in &records {
                 let identity = &record.identity;
                 table.row([
@@ -123,9 +124,7 @@ impl RemoveAgent {
             .on("agent", record.agent.to_string())
             .with("change", "remove-agent")
             .with("did", &*did);
-        session.change(event, || {
-            Ok(agents::remove(&session.home, &*session.custodian, &record.agent)?)
-        })?;
+        session.change(event, || Ok(agents::remove(&session.home, &*session.custodian, &record.agent)?))?;
         context.output.answer(&json!({ "removed": did }), || {
             paint(GOOD, format!("{} is forgotten, and its keys are gone", record.agent.name))
         })?;

@@ -102,7 +102,10 @@ impl SendMessage {
         body: Vec<u8>,
     ) -> Result<SignedMessage, Failure> {
         if !record.is_attested() {
-            return Err(Failure::new(format!("the record of `{}` has a key that is not its own", self.agent)));
+            return Err(Failure::new(format!(
+                "the record of `{}` has a key that is not its own",
+                self.agent
+            )));
         }
         let now = session.clock.now();
         let topic = self.topic.clone();

@@ -105,10 +105,7 @@ async fn send(mut call: Call<'_>, (to, topic, payload): SendArguments) -> Delive
 
 type RequestArguments = (String, String, WasmList<u8>, u64);
 
-async fn request(
-    mut call: Call<'_>,
-    (to, topic, payload, deadline): RequestArguments,
-) -> Delivered<Vec<u8>> {
+async fn request(mut call: Call<'_>, (to, topic, payload, deadline): RequestArguments) -> Delivered<Vec<u8>> {
     enter_with_key(&mut call, &[to.len(), topic.len(), payload.len()])?;
     let (router, powers) = (Arc::clone(&call.data().messages.router), Arc::clone(&call.data().powers));
     let peer = router.peer(&to, &topic);
@@ -125,7 +122,8 @@ async fn request(
     let until = Instant::now() + patience;
     let answered = async {
         let deadline: Timestamp = router.present().saturating_add(patience);
-        let content = Content::request(topic, payload, Some(deadline)).map_err(|_| DeliveryError::Unavailable)?;
+        let content =
+            Content::request(topic, payload, Some(deadline)).map_err(|_| DeliveryError::Unavailable)?;
         let to = peer.did.ok_or(DeliveryError::Unreachable)?;
         Ok(router.request(grant, &powers, to, content, until).await?)
     };

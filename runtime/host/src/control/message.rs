@@ -85,12 +85,7 @@ fn verified(answer: &str) -> Result<SignedMessage, Undeliverable> {
 }
 
 /// Brings a message to the router on a thread of its own, which answers.
-pub(super) fn carry(
-    inner: &Inner,
-    bytes: Vec<u8>,
-    patience: u64,
-    stream: UnixStream,
-) -> std::io::Result<()> {
+pub(super) fn carry(inner: &Inner, bytes: Vec<u8>, patience: u64, stream: UnixStream) -> std::io::Result<()> {
     let message = match SignedMessage::verify(bytes) {
         Ok(message) => message,
         Err(rejection) => return server::say(&stream, &Answer::Refused { cause: rejection.to_string() }),
@@ -103,9 +98,9 @@ pub(super) fn carry(
     std::thread::Builder::new().name("kos-message".into()).spawn(move || {
         let _place = place;
         let answer = match runtime.block_on(router.carry(message, patience)) {
-            Ok(reply) => Answer::Delivered {
-                reply: reply.map(|reply| canonical::base64_encode(reply.as_bytes())),
-            },
+            Ok(reply) => {
+                Answer::Delivered { reply: reply.map(|reply| canonical::base64_encode(reply.as_bytes())) }
+            }
             Err(error) => undelivered(&error),
         };
         if let Err(error) = server::say(&stream, &answer) {

@@ -61,8 +61,7 @@ impl Known {
     /// An agent is there. Its record may be newer than what was read.
     pub(super) fn met(&self, did: &Did, name: &str) {
         let read = self.read.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let is_new =
-            |read: &Directory| read.agents.get(did).is_none_or(|agent| agent.name != name);
+        let is_new = |read: &Directory| read.agents.get(did).is_none_or(|agent| agent.name != name);
         if read.is_some_and(|read| is_new(&read)) {
             self.forget();
         }

@@ -144,8 +144,7 @@ impl Router {
     pub(crate) fn may_still_receive(&self, powers: &Powers, message: &Message) -> bool {
         let known = self.known();
         let forms = known.forms(&message.sender, &message.topic);
-        known.judge(&message.sender).is_ok()
-            && powers.gate.covers_any::<MessagingReceive>(&borrowed(&forms))
+        known.judge(&message.sender).is_ok() && powers.gate.covers_any::<MessagingReceive>(&borrowed(&forms))
     }
 
     /// Sends a message of an agent of this host.
@@ -204,7 +203,12 @@ impl Router {
     }
 
     /// Signs, and verifies what comes out as if it came from anywhere.
-    async fn signed(&self, by: &Arc<Powers>, to: Did, content: Content) -> Result<SignedMessage, Undelivered> {
+    async fn signed(
+        &self,
+        by: &Arc<Powers>,
+        to: Did,
+        content: Content,
+    ) -> Result<SignedMessage, Undelivered> {
         let (by, now) = (Arc::clone(by), self.clock.now());
         let signing = spawn_blocking(move || signed(&by, to, content, now));
         signing.await.ok().flatten().ok_or(Undelivered::Unavailable)
@@ -285,10 +289,7 @@ impl Router {
             Box::new(|_| {})
         };
         let message = Message { payload: content.into_body(), ..message };
-        Ok(Arrived::Letter {
-            party: Arc::clone(party),
-            delivery: Box::new(Delivery { message, answer }),
-        })
+        Ok(Arrived::Letter { party: Arc::clone(party), delivery: Box::new(Delivery { message, answer }) })
     }
 
     /// Signs an answer and brings it to whoever waits for it. None if that cannot be done.
@@ -311,12 +312,7 @@ impl Router {
     }
 }
 
-fn signed(
-    by: &Powers,
-    to: Did,
-    content: Content,
-    now: Timestamp,
-) -> Option<SignedMessage> {
+fn signed(by: &Powers, to: Did, content: Content, now: Timestamp) -> Option<SignedMessage> {
     let signing = || -> Result<SignedMessage, Box<dyn std::error::Error>> {
         let message = Draft::new(&*by.key, to, content, now, &crypto::random()?).signed()?;
         Ok(SignedMessage::verify(message.into_bytes())?)
