@@ -23,6 +23,7 @@ mod memory;
 mod operator;
 mod permission;
 mod resource;
+mod service;
 mod stop;
 mod vault;
 mod vault_command;
