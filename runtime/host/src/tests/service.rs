@@ -102,6 +102,25 @@ fn a_resident_service_remembers_and_a_fresh_instance_does_not() {
 }
 
 #[test]
+fn the_stricter_of_author_and_operator_counts() {
+    let resident = "[service]\ninstances = \"resident\"\n";
+    for (tables, granted) in [("", PER_MESSAGE), (resident, PER_MESSAGE), (PER_MESSAGE, resident)] {
+        let served = Served::new(tables, granted, ONCE);
+        assert_eq!([served.count(), served.count()], [1, 1], "{tables}{granted}");
+        assert_eq!(served.world.entries_of("agent_launch")[0]["details"]["instances"], "per-message");
+    }
+}
+
+#[test]
+fn a_service_that_waits_needs_no_ticks() {
+    for tables in ["", PER_MESSAGE] {
+        let served = Served::new(tables, "", ONCE);
+        assert_eq!(served.count(), 1);
+        assert_eq!(served.world.host.inner.ticker.running(), 0);
+    }
+}
+
+#[test]
 fn a_service_answers_with_a_reply_without_one_and_with_its_own_error_and_counts_them() {
     let served = Served::new("", "", ONCE);
     assert!(matches!(served.ask("x"), Ok(None)));
@@ -229,6 +248,19 @@ fn a_service_is_stopped_between_two_runs() {
     assert!(is_broken(&served.ask("t")));
     eventually("the end of the first run", || served.world.log.open_runs().unwrap().is_empty());
     assert_eq!(served.world.host.inner.runs.stop_all(), 1, "it is still in the table");
+    assert!(matches!(served.run.wait().outcome, Outcome::Trap { .. }));
+    assert_eq!(served.world.entries_of("agent_launch").len(), 1);
+}
+
+#[test]
+fn a_service_that_is_revoked_between_two_runs_is_not_launched_again() {
+    let hour = Duration::from_secs(3_600);
+    let served = Served::new("", "", Backoff { first: hour, longest: hour, ..Backoff::STANDARD });
+    assert!(is_broken(&served.ask("t")));
+    eventually("the end of the first run", || served.world.log.open_runs().unwrap().is_empty());
+    let code = guests::service(BODY);
+    served.world.revoke_component(&served.world.signed(Agent::of(&code)));
+    served.world.host.reload();
     assert!(matches!(served.run.wait().outcome, Outcome::Trap { .. }));
     assert_eq!(served.world.entries_of("agent_launch").len(), 1);
 }
