@@ -10,7 +10,7 @@ use super::guests;
 use super::world::{Agent, World, eventually, quiet};
 use crate::bindings::Error;
 use crate::mailbox::{Delivery, Failed, Handled, Mailbox, Message};
-use crate::{Backoff, Outcome, Refusal, Run};
+use crate::{Backoff, Capacity, HostOptions, Outcome, Refusal, Run};
 
 /// `c` replies with the count of messages, `x` does not reply, `t` traps, `l` loops, `d` is denied, `b` burns 60,000 units.
 const BODY: &str = r#"
@@ -42,7 +42,11 @@ struct Served {
 
 impl Served {
     fn new(tables: &str, limits: &str, backoff: Backoff) -> Self {
-        let world = World::with(|options| options.backoff = backoff);
+        Self::with(tables, limits, |options| options.backoff = backoff)
+    }
+
+    fn with(tables: &str, limits: &str, change: impl FnOnce(&mut HostOptions)) -> Self {
+        let world = World::with(change);
         let code = guests::service(BODY);
         let agent = Agent { tables, ..Agent::of(&code) };
         world.grant(agent, &format!("[limits]\n{limits}"));
@@ -230,6 +234,22 @@ fn a_service_that_broke_is_launched_again_and_keeps_what_waits() {
     assert_eq!((launches.len(), exits.len()), (2, 2));
     assert_ne!(launches[0]["details"]["run"], launches[1]["details"]["run"]);
     assert_eq!(exits[0]["details"]["outcome"], "trap");
+}
+
+#[test]
+fn a_host_of_one_agent_launches_its_service_again_on_the_thread_that_waits() {
+    let served = Served::with("", "", |options| {
+        (options.capacity, options.backoff) = (Capacity::ONE, AT_ONCE);
+    });
+    let (first, second) = (served.send("t"), served.send("c"));
+    let Served { world, run, .. } = served;
+    let stopper = run.stopper();
+    let waiting = std::thread::spawn(move || run.wait());
+    assert!(is_broken(&first.recv().unwrap()));
+    assert_eq!(second.recv().unwrap().unwrap().unwrap(), [1]);
+    stopper.stop();
+    assert_eq!(waiting.join().unwrap().outcome, Outcome::Killed);
+    assert_eq!(world.entries_of("agent_exit").len(), 2);
 }
 
 #[test]
