@@ -24,6 +24,7 @@ mod messaging;
 mod operator;
 mod permission;
 mod resource;
+mod service;
 mod stop;
 mod vault;
 mod vault_command;

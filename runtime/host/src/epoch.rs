@@ -42,6 +42,12 @@ impl Ticker {
         Ok(Ticks(Arc::clone(&self.state)))
     }
 
+    /// How many guests need ticks.
+    #[cfg(test)]
+    pub(crate) fn running(&self) -> usize {
+        self.state.0.lock().unwrap_or_else(PoisonError::into_inner).running
+    }
+
     fn start(&self) -> std::io::Result<()> {
         let (engine, shared) = (self.engine.weak(), Arc::clone(&self.state));
         std::thread::Builder::new().name("kos-epoch".into()).spawn(move || {

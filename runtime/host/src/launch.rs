@@ -228,7 +228,7 @@ impl Inner {
     ) -> Result<(), Refusal> {
         let mut entry = powers.subject.launch(&loaded.component, &loaded.permissions, limits, loaded.cached);
         if loaded.is_service() {
-            entry = entry.with("instances", loaded.component.manifest().instances().as_str());
+            entry = entry.with("instances", loaded.instances().as_str());
         }
         self.log.append(entry)?;
         Ok(())

@@ -14,7 +14,7 @@ use kos_core::custody::{Answer, CustodyError, KeyHandle, KeyName, MacPurpose, Re
 use kos_core::durable;
 use kos_core::envelope::ENVELOPE_MAX;
 use kos_core::id::{Did, Digest};
-use kos_core::manifest::{self, FILE_MAX, UnverifiedComponent, VerifiedComponent};
+use kos_core::manifest::{self, FILE_MAX, Instances, UnverifiedComponent, VerifiedComponent};
 use kos_core::permission::{Effective, UseLedger, VerifiedPermissions};
 use kos_core::trust::VerifiedTrust;
 use wasmtime::component::Component;
@@ -101,6 +101,11 @@ impl Loaded {
     #[must_use]
     pub fn is_service(&self) -> bool {
         matches!(self.program, Program::Service(_))
+    }
+
+    /// Which instance handles a message: the stricter of what its author and its operators say.
+    pub(crate) fn instances(&self) -> Instances {
+        self.component.manifest().instances().max(self.effective.instances())
     }
 
     /// Whether its compiled form came from the cache.

@@ -34,7 +34,7 @@ pub enum Outcome {
     },
     /// The CPU budget is used up.
     Fuel,
-    /// The time allowed for the run is over.
+    /// The time allowed for the run, or for a message, is over.
     Deadline,
     /// The agent asked for more linear memory than its limit.
     Memory,

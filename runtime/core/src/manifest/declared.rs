@@ -86,8 +86,8 @@ pub struct Service {
     pub instances: Instances,
 }
 
-/// Which instance of a service handles a message.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Which instance of a service handles a message; the stricter is the greater.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Instances {
     /// One handles all messages, and remembers.
@@ -98,6 +98,9 @@ pub enum Instances {
 }
 
 impl Instances {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Resident, Self::PerMessage];
+
     /// The word in manifests and in the log.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

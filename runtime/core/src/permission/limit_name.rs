@@ -23,7 +23,7 @@ pub const CPU: u64 = 10_000_000_000;
 const CPU_MAX: u64 = 1_000_000_000_000_000;
 /// Milliseconds of wall time: a task that takes longer is stuck unless its operator says otherwise.
 pub const DURATION: u64 = 60_000;
-/// A year, for services that stay.
+/// A year, for tasks that stay. A service stays anyway: its time is that of a message.
 const DURATION_MAX: u64 = 366 * 24 * 60 * 60 * 1_000;
 /// Function references: larger than the tables of any real program; each costs the host 16 bytes.
 pub const TABLE: u64 = 20_000;
@@ -85,9 +85,9 @@ enum Unit {
 pub enum LimitName {
     /// Bytes of linear memory.
     Memory,
-    /// Units of fuel.
+    /// Units of fuel of a task, or of a message of a service.
     Cpu,
-    /// Milliseconds of wall time.
+    /// Milliseconds of wall time of a task, or of a message of a service.
     Duration,
     /// Elements of tables.
     Table,

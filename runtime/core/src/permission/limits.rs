@@ -119,9 +119,9 @@ impl<'de> Deserialize<'de> for LimitSet {
 pub struct Limits {
     /// Bytes of linear memory.
     pub memory: u64,
-    /// Units of fuel.
+    /// Units of fuel of a task, or of a message of a service.
     pub cpu: u64,
-    /// Milliseconds of wall time.
+    /// Milliseconds of wall time of a task, or of a message of a service.
     pub duration: u64,
     /// Elements of tables.
     pub table: u64,

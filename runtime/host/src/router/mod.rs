@@ -307,6 +307,12 @@ impl Router {
         }
     }
 
+    /// The mailbox of an agent that is reachable.
+    #[cfg(test)]
+    pub(crate) fn find(&self, did: &Did) -> Option<Mailbox> {
+        self.parties.find(did).map(|party| party.mailbox.clone())
+    }
+
     fn known(&self) -> Arc<Directory> {
         self.known.now(self.clock.now())
     }

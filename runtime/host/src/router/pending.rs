@@ -130,3 +130,50 @@ fn reply(content: Content) -> Reply {
     let word = String::from_utf8(body).unwrap_or_default();
     Err(Some(word).filter(|word| !word.is_empty()))
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use kos_core::crypto::{SecretKey, Signer as _};
+
+    use super::*;
+
+    fn did(seed: u8) -> Did {
+        SecretKey::from_seed(&[seed; 32]).did()
+    }
+
+    fn reply_to(request: MessageId) -> Content {
+        Content::reply(request, "t".parse().unwrap(), b"yes".to_vec()).unwrap()
+    }
+
+    #[test]
+    fn an_answer_counts_once_and_from_the_peer_that_was_asked_alone() {
+        let (asker, peer, stranger) = (did(1), did(2), did(3));
+        let (pending, request) = (Arc::new(Pending::default()), MessageId::from_bytes([7; 16]));
+        let mut awaited = pending.here(asker, request, peer);
+        assert!(!pending.give(&asker, &stranger, reply_to(request)));
+        assert!(awaited.answer.try_recv().is_err());
+        assert!(pending.give(&asker, &peer, reply_to(request)));
+        assert_eq!(awaited.answer.try_recv().unwrap(), Ok(b"yes".to_vec()));
+        assert!(pending.give(&asker, &peer, reply_to(request)), "late, and nobody's");
+        assert!(pending.table().is_empty());
+    }
+
+    #[test]
+    fn what_nobody_waits_for_any_more_is_forgotten_and_another_asker_has_its_own() {
+        let (pending, request) = (Arc::new(Pending::default()), MessageId::from_bytes([7; 16]));
+        let gone = pending.here(did(1), request, did(2));
+        let mut other = pending.here(did(3), request, did(2));
+        drop(gone);
+        assert!(pending.give(&did(3), &did(2), reply_to(request)));
+        assert!(other.answer.try_recv().is_ok());
+    }
+
+    #[test]
+    fn a_word_for_why_there_is_none_is_told_and_none_is_none() {
+        let request = MessageId::from_bytes([7; 16]);
+        let error = |word: &str| Content::error(request, "t".parse().unwrap(), word.into()).unwrap();
+        assert_eq!(reply(error("denied")), Err(Some("denied".into())));
+        assert_eq!(reply(error("")), Err(None));
+    }
+}

@@ -98,7 +98,7 @@ impl Inner {
         let handled = Handled::default();
         let service = Service {
             program: plan.program.clone(),
-            instances: loaded.component.manifest().instances(),
+            instances: loaded.instances(),
             spent: equipment.unspent().map_err(Refusal::system)?,
             equipment,
             stopper: plan.stopper.clone(),

@@ -9,6 +9,7 @@ mod http;
 mod launch;
 mod limits;
 mod network;
+mod router;
 mod service;
 mod stop;
 mod storage;

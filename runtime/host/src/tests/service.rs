@@ -10,7 +10,7 @@ use super::guests;
 use super::world::{Agent, World, eventually, quiet};
 use crate::bindings::Error;
 use crate::mailbox::{Delivery, Failed, Handled, Mailbox, Message};
-use crate::{Backoff, Outcome, Refusal, Run};
+use crate::{Backoff, Capacity, HostOptions, Outcome, Refusal, Run};
 
 /// `c` replies with the count of messages, `x` does not reply, `t` traps, `l` loops, `d` is denied, `b` burns 60,000 units.
 const BODY: &str = r#"
@@ -32,6 +32,9 @@ const ONCE: Backoff = Backoff { launches: 0, ..Backoff::STANDARD };
 /// Every service is launched again at once.
 const AT_ONCE: Backoff = Backoff { first: Duration::ZERO, ..Backoff::STANDARD };
 
+/// What waits in a mailbox is taken out of it only while it may be received.
+const HEARS_ALL: &str = "\"messaging.receive\" = { scope = [\"*\"] }";
+
 /// A service that runs.
 struct Served {
     world: World,
@@ -42,10 +45,14 @@ struct Served {
 
 impl Served {
     fn new(tables: &str, limits: &str, backoff: Backoff) -> Self {
-        let world = World::with(|options| options.backoff = backoff);
+        Self::with(tables, limits, |options| options.backoff = backoff)
+    }
+
+    fn with(tables: &str, limits: &str, change: impl FnOnce(&mut HostOptions)) -> Self {
+        let world = World::with(change);
         let code = guests::service(BODY);
-        let agent = Agent { tables, ..Agent::of(&code) };
-        world.grant(agent, &format!("[limits]\n{limits}"));
+        let agent = Agent { tables, ..Agent::of(&code) }.declaring(HEARS_ALL);
+        world.grant(agent, &format!("[capabilities]\n{HEARS_ALL}\n[limits]\n{limits}"));
         let loaded = world.host.load("agent.wasm", world.signed(agent)).unwrap();
         assert!(loaded.is_service());
         let run = world.host.start(&loaded, quiet()).unwrap();
@@ -99,6 +106,25 @@ fn a_resident_service_remembers_and_a_fresh_instance_does_not() {
     assert_eq!([served.count(), served.count(), served.count()], [1, 2, 3]);
     let served = Served::new(PER_MESSAGE, "", ONCE);
     assert_eq!([served.count(), served.count(), served.count()], [1, 1, 1]);
+}
+
+#[test]
+fn the_stricter_of_author_and_operator_counts() {
+    let resident = "[service]\ninstances = \"resident\"\n";
+    for (tables, granted) in [("", PER_MESSAGE), (resident, PER_MESSAGE), (PER_MESSAGE, resident)] {
+        let served = Served::new(tables, granted, ONCE);
+        assert_eq!([served.count(), served.count()], [1, 1], "{tables}{granted}");
+        assert_eq!(served.world.entries_of("agent_launch")[0]["details"]["instances"], "per-message");
+    }
+}
+
+#[test]
+fn a_service_that_waits_needs_no_ticks() {
+    for tables in ["", PER_MESSAGE] {
+        let served = Served::new(tables, "", ONCE);
+        assert_eq!(served.count(), 1);
+        assert_eq!(served.world.host.inner.ticker.running(), 0);
+    }
 }
 
 #[test]
@@ -214,6 +240,22 @@ fn a_service_that_broke_is_launched_again_and_keeps_what_waits() {
 }
 
 #[test]
+fn a_host_of_one_agent_launches_its_service_again_on_the_thread_that_waits() {
+    let served = Served::with("", "", |options| {
+        (options.capacity, options.backoff) = (Capacity::ONE, AT_ONCE);
+    });
+    let (first, second) = (served.send("t"), served.send("c"));
+    let Served { world, run, .. } = served;
+    let stopper = run.stopper();
+    let waiting = std::thread::spawn(move || run.wait());
+    assert!(is_broken(&first.recv().unwrap()));
+    assert_eq!(second.recv().unwrap().unwrap().unwrap(), [1]);
+    stopper.stop();
+    assert_eq!(waiting.join().unwrap().outcome, Outcome::Killed);
+    assert_eq!(world.entries_of("agent_exit").len(), 2);
+}
+
+#[test]
 fn a_service_that_always_breaks_is_given_up() {
     let served = Served::new("", "", Backoff { launches: 3, ..AT_ONCE });
     let answers: Vec<_> = (0..4).map(|_| served.send("t")).collect();
@@ -229,6 +271,19 @@ fn a_service_is_stopped_between_two_runs() {
     assert!(is_broken(&served.ask("t")));
     eventually("the end of the first run", || served.world.log.open_runs().unwrap().is_empty());
     assert_eq!(served.world.host.inner.runs.stop_all(), 1, "it is still in the table");
+    assert!(matches!(served.run.wait().outcome, Outcome::Trap { .. }));
+    assert_eq!(served.world.entries_of("agent_launch").len(), 1);
+}
+
+#[test]
+fn a_service_that_is_revoked_between_two_runs_is_not_launched_again() {
+    let hour = Duration::from_secs(3_600);
+    let served = Served::new("", "", Backoff { first: hour, longest: hour, ..Backoff::STANDARD });
+    assert!(is_broken(&served.ask("t")));
+    eventually("the end of the first run", || served.world.log.open_runs().unwrap().is_empty());
+    let code = guests::service(BODY);
+    served.world.revoke_component(&served.world.signed(Agent::of(&code)));
+    served.world.host.reload();
     assert!(matches!(served.run.wait().outcome, Outcome::Trap { .. }));
     assert_eq!(served.world.entries_of("agent_launch").len(), 1);
 }

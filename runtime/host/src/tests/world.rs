@@ -7,7 +7,7 @@ use kos_core::clock::{Clock, ManualClock, Timestamp};
 use kos_core::crypto::{SecretKey, Signer};
 use kos_core::custody::{self, Custodian, KeyHandle, KeyName, SlotSpec};
 use kos_core::home::{Home, HostConfig};
-use kos_core::id::{AgentRef, TrustLevel};
+use kos_core::id::{AgentRef, Did, TrustLevel};
 use kos_core::log::Log;
 use kos_core::log::reader::LogReader;
 use kos_core::manifest::{self, AgentManifest, ManifestDefaults, UnverifiedComponent};
@@ -192,6 +192,11 @@ impl World {
 
     pub(super) fn revoke_component(&self, component: &UnverifiedComponent) {
         let change = self.store.revoke_component(component.digest(), "a test", self.clock.now()).unwrap();
+        trust::install(&self.home, &self.config, &change.store, &[&self.operator], self.clock.now()).unwrap();
+    }
+
+    pub(super) fn revoke_key(&self, key: Did) {
+        let change = self.store.revoke_key(key, "a test", self.clock.now()).unwrap();
         trust::install(&self.home, &self.config, &change.store, &[&self.operator], self.clock.now()).unwrap();
     }
 
