@@ -245,11 +245,15 @@ fn an_operator_asks_a_service_and_hears_why_it_did_not_handle_it() {
     poll_until("the service runs", || is_running(&world, "pong"));
     let echo = tell(&world, &["pong", "--topic", "echo", "--request"], "a\nb").succeeded();
     assert_eq!(echo.stdout, "a\nb");
+    let largest = "x".repeat(512 * 1024);
+    let echo = tell(&world, &["pong", "--topic", "echo", "--request"], &largest).succeeded();
+    assert_eq!(echo.stdout.len(), largest.len());
+    tell(&world, &["pong", "--topic", "echo"], &format!("{largest}x")).ended_with(1).saying("at most");
     tell(&world, &["pong", "--topic", "echo"], "a").succeeded();
     tell(&world, &["pong", "--topic", "refuse", "--request"], "a").ended_with(1).saying("invalid: payload");
     world.kos(&["stop", "pong"]).succeeded();
     service.wait();
-    assert_eq!(exit(&world.entries(), "pong")["details"]["usage"]["received"], 3);
+    assert_eq!(exit(&world.entries(), "pong")["details"]["usage"]["received"], 4);
 }
 
 #[test]
