@@ -97,8 +97,7 @@ async fn send(mut call: Call<'_>, (to, topic, payload): SendArguments) -> Delive
     };
     let sent = async {
         let content = Content::message(topic, payload).map_err(|_| DeliveryError::Unavailable)?;
-        let to = peer.did.ok_or(DeliveryError::Unreachable)?;
-        Ok(router.send(grant, &powers, to, content).await?.to_string())
+        Ok(router.send(grant, &powers, &peer, content).await?.to_string())
     };
     Ok((sent.await,))
 }
@@ -124,8 +123,7 @@ async fn request(mut call: Call<'_>, (to, topic, payload, deadline): RequestArgu
         let deadline: Timestamp = router.present().saturating_add(patience);
         let content =
             Content::request(topic, payload, Some(deadline)).map_err(|_| DeliveryError::Unavailable)?;
-        let to = peer.did.ok_or(DeliveryError::Unreachable)?;
-        Ok(router.request(grant, &powers, to, content, until).await?)
+        Ok(router.request(grant, &powers, &peer, content, until).await?)
     };
     Ok((answered.await,))
 }

@@ -87,7 +87,7 @@ enum Arrived {
 /// Whom a text names, and the scopes that do.
 pub(crate) struct Peer {
     /// None where nobody is named.
-    pub(crate) did: Option<Did>,
+    did: Option<Did>,
     /// The scopes of peer and topic, the most exact first.
     pub(crate) forms: Vec<String>,
 }
@@ -96,6 +96,12 @@ impl Peer {
     /// Whether `to` could name anybody.
     pub(crate) fn is_named_by(to: &str) -> bool {
         to.parse::<Did>().is_ok() || to.parse::<Name>().is_ok()
+    }
+
+    /// Who it is, with the proof that this peer may be sent to.
+    fn allowed_by(&self, grant: &Grant<'_, MessagingSend>) -> Result<Did, Undelivered> {
+        let is_covered = self.forms.iter().any(|form| grant.covers(form));
+        self.did.filter(|_| is_covered).ok_or(Undelivered::Unreachable)
     }
 }
 
@@ -150,11 +156,12 @@ impl Router {
     /// Sends a message of an agent of this host.
     pub(crate) async fn send(
         self: &Arc<Self>,
-        _: Grant<'_, MessagingSend>,
+        grant: Grant<'_, MessagingSend>,
         by: &Arc<Powers>,
-        to: Did,
+        peer: &Peer,
         content: Content,
     ) -> Result<MessageId, Undelivered> {
+        let to = peer.allowed_by(&grant)?;
         let message = self.signed(by, to, content).await?;
         let id = message.header().id();
         self.deliver(message).await?;
@@ -165,12 +172,13 @@ impl Router {
     /// Sends a request of an agent of this host, and waits for its answer until `deadline`.
     pub(crate) async fn request(
         self: &Arc<Self>,
-        _: Grant<'_, MessagingSend>,
+        grant: Grant<'_, MessagingSend>,
         by: &Arc<Powers>,
-        to: Did,
+        peer: &Peer,
         content: Content,
         deadline: Instant,
     ) -> Result<Vec<u8>, Undelivered> {
+        let to = peer.allowed_by(&grant)?;
         let asking = async {
             let message = self.signed(by, to, content).await?;
             let (from, id) = (*message.header().from(), message.header().id());

@@ -153,12 +153,12 @@ fn nobody_is_there_once_the_service_has_ended() {
 #[test]
 fn a_name_that_two_agents_have_names_neither() {
     let served = Served::new();
-    assert_eq!(served.router().peer("agent", "t").did, Some(served.did));
+    assert_eq!(served.router().peer("agent", "t").forms, served.router().forms(&served.did, "t"));
     let forms = served.router().forms(&served.did, "t");
     assert_eq!(forms, [format!("{}/t", served.did), "name:agent/t".to_owned(), "level:trusted/t".to_owned()]);
     register(&served.world, "agent");
     served.world.host.reload();
-    assert_eq!(served.router().peer("agent", "t").did, None);
+    assert_eq!(served.router().peer("agent", "t").forms, ["name:agent/t"], "nobody's but the text's own");
     let forms = served.router().forms(&served.did, "t");
     assert_eq!(forms, [format!("{}/t", served.did), "level:trusted/t".to_owned()]);
 }

@@ -135,6 +135,18 @@ fn one_denied_form_refuses_the_call_whatever_allows_another() {
 }
 
 #[test]
+fn looking_whether_several_forms_are_covered_spends_nothing_and_heeds_each_denial() {
+    let gate = sending(&[on_condition(&[FORMS[1]], &["uses<=1"])]);
+    assert!(gate.covers_any::<MessagingSend>(&FORMS) && gate.covers_any::<MessagingSend>(&FORMS));
+    assert!(sends(&gate).is_ok(), "looking has spent nothing");
+    let denied = sending(&[allow(&["*"]), allow(&["!level:*"])]);
+    assert!(!denied.covers_any::<MessagingSend>(&FORMS));
+    assert!(denied.covers_any::<MessagingSend>(&FORMS[..2]));
+    gate.revoke_all();
+    assert!(!gate.covers_any::<MessagingSend>(&FORMS));
+}
+
+#[test]
 fn only_the_form_that_allows_spends_a_use() {
     let gate = sending(&[on_condition(&[FORMS[0]], &["uses<=1"]), on_condition(&[FORMS[2]], &["uses<=2"])]);
     let scopes: Vec<_> = (0..3).map(|_| sends(&gate).unwrap()).collect();
