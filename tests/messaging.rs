@@ -145,6 +145,18 @@ fn a_peer_is_nobody_until_it_runs_and_a_deadline_ends_a_request() {
 }
 
 #[test]
+fn an_agent_that_waits_for_an_answer_or_a_message_is_stopped_at_once() {
+    for waits in ["request pong wait x", "until never receive"] {
+        let pair = Pair::granted(&format!("{ASKS_PONG}{HEARS_ALL}"), HEARS_ALL);
+        let mut agents = pair.start(&["request pong echo x", waits]);
+        assert_eq!(heard(&mut agents), "x");
+        pair.world.kos(&["stop", "--all"]).succeeded();
+        agents.wait();
+        assert_eq!(exit(&pair.world.entries(), "ping")["details"]["outcome"], "killed", "{waits}");
+    }
+}
+
+#[test]
 fn a_request_at_which_its_handler_breaks_has_failed_and_the_service_goes_on() {
     let pair = Pair::granted(ASKS_PONG, HEARS_ALL);
     let (said, entries) = pair.says(&["request pong break x", "until hello request pong echo hello"]);

@@ -25,7 +25,7 @@ pub(super) struct Known {
 
 /// The agents of the home, and whom its operators trust.
 pub(super) struct Directory {
-    /// None where it cannot be read: then nobody is trusted.
+    /// None where it, or the agents' records, cannot be read: then nobody is trusted.
     trust: Option<VerifiedTrust>,
     agents: HashMap<Did, Agent>,
     /// None where several agents have the name.
@@ -71,12 +71,13 @@ impl Known {
 impl Directory {
     fn read(home: &Home, config: &HostConfig, now: Timestamp) -> Self {
         let trust = VerifiedTrust::load(home, config, now)
-            .inspect_err(|error| tracing::warn!(%error, "no message is accepted without the trust store"))
-            .ok();
-        let records = agents::list(home, &config.host).unwrap_or_else(|error| {
-            tracing::warn!(%error, "agents have no names while their records cannot be read");
-            Vec::new()
+            .inspect_err(|error| tracing::warn!(%error, "no message is accepted without the trust store"));
+        let records = agents::list(home, &config.host).inspect_err(|error| {
+            tracing::warn!(%error, "no message is accepted while the agents' records cannot be read");
         });
+        // Without the records it is not known whose author was revoked.
+        let (trust, records) = trust.ok().zip(records.ok()).unzip();
+        let records = records.unwrap_or_default();
         let mut directory = Self { trust, agents: HashMap::new(), names: HashMap::new() };
         for record in records {
             let (did, name) = (record.identity.did, record.agent.name.to_string());

@@ -128,6 +128,20 @@ fn a_revoked_sender_is_refused_from_the_next_message_on() {
 }
 
 #[test]
+fn nobody_is_heard_while_it_is_not_known_who_is_who() {
+    let served = Served::new();
+    let now = served.world.clock.now();
+    let stray = served.world.home.agents().join("stray.json");
+    std::fs::write(&stray, "{}").unwrap();
+    served.world.host.reload();
+    assert_eq!(served.carry(served.request(&sender(), "t", now)).unwrap_err(), Undelivered::Unreachable);
+    std::fs::remove_file(&stray).unwrap();
+    served.world.host.reload();
+    assert!(served.carry(served.request(&sender(), "t", now)).is_ok());
+    assert_eq!(served.end().0, ["untrusted"]);
+}
+
+#[test]
 fn of_two_hosts_with_the_same_agent_the_first_that_hears_of_it_receives() {
     let served = Served::new();
     let other = served.world.another_host();
