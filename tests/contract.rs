@@ -9,7 +9,7 @@ use crate::support::project;
 /// The functions that need a capability, as `interface.function` or `interface.resource.function`.
 fn functions() -> BTreeSet<String> {
     let mut found = BTreeSet::new();
-    for interface in ["identity", "crypto", "audit", "vault"] {
+    for interface in ["identity", "crypto", "audit", "vault", "messaging"] {
         let text = std::fs::read_to_string(project().join("wit").join(format!("{interface}.wit")))
             .expect("the contract");
         let mut resource = String::new();
@@ -51,7 +51,7 @@ fn marked(mark: &str) -> BTreeSet<String> {
 #[test]
 fn every_function_of_the_contract_has_a_granted_and_a_denied_test() {
     let functions = functions();
-    assert_eq!(functions.len(), 20, "{functions:?}");
+    assert_eq!(functions.len(), 24, "{functions:?}");
     assert_eq!(marked("granted"), functions);
     assert_eq!(marked("denied"), functions);
 }

@@ -29,21 +29,26 @@ pub struct Message {
     pub sender: String,
     /// When it was sent, by its sender's clock; the host bounds how far that is off.
     pub sent: SystemTime,
+    /// What it is about.
+    pub topic: String,
     /// The content, decrypted where it came encrypted.
     pub payload: Vec<u8>,
+    /// Whether its sender waits for a reply.
+    pub is_request: bool,
 }
 
 impl From<raw::Message> for Message {
-    fn from(raw::Message { id, sender, timestamp, payload }: raw::Message) -> Self {
-        Self { id, sender, sent: UNIX_EPOCH + Duration::from_millis(timestamp), payload }
+    fn from(raw::Message { id, sender, timestamp, topic, payload, is_request }: raw::Message) -> Self {
+        let sent = UNIX_EPOCH + Duration::from_millis(timestamp);
+        Self { id, sender, sent, topic, payload, is_request }
     }
 }
 
-/// Makes a service of a function from [`Message`] to `Result<Option<Vec<u8>>, Error>`: `Some` is the reply, `None` is none,
-/// and an [`Error`] goes to the sender in its place.
+/// Makes a service of a function from [`Message`] to `Result<Option<Vec<u8>>, Error>`: `Some` is the reply to a request,
+/// `None` an empty one, and an [`Error`] goes to the sender in its place.
 ///
-/// Used once, in a crate of the type `cdylib`. The component exports `kos:agent/handler`. Needs no capability: being called
-/// is what the host's operator granted to the sender.
+/// Used once, in a crate of the type `cdylib`. The component exports `kos:agent/handler`. It is called for
+/// what the agent may receive (`messaging.receive`).
 #[macro_export]
 macro_rules! service {
     ($handle:path) => {
@@ -84,6 +89,8 @@ mod tests {
             id: "m".into(),
             sender: "did:key:z6Mk".into(),
             timestamp: 1_500,
+            topic: "t".into(),
+            is_request: true,
             payload: b"a".to_vec(),
         }
     }

@@ -27,7 +27,8 @@
 //! - Dates, sizes and texts are bounded by the host. A call far beyond its bounds ends the agent with an outcome of its
 //!   own (`payload`, `handles`, …), which the log keeps.
 //!
-//! One module for each word of the contract in `wit/`: [`identity`], [`crypto`], [`vault`], [`audit`], and [`Error`] for all of them;
+//! One module for each word of the contract in `wit/`: [`identity`], [`crypto`], [`vault`], [`messaging`], [`audit`], and
+//! [`Error`] for all of them;
 //! `http`, with the feature of that name, is for requests;
 //! [`handler`] is for an agent that answers messages instead of running once.
 //!
@@ -41,6 +42,7 @@ pub mod handler;
 #[cfg(feature = "http")]
 pub mod http;
 pub mod identity;
+pub mod messaging;
 pub mod vault;
 
 pub use error::Error;

@@ -68,11 +68,15 @@ pub enum Capability {
     VaultSend,
     /// Make HTTPS requests. Scope: to whom, then the method, `api.example.com:443/GET`.
     HttpRequest,
+    /// Send messages. Scope: to whom, then the topic, `name:notary/receipts`.
+    MessagingSend,
+    /// Receive messages. Scope: from whom, then the topic, `level:partner/receipts`.
+    MessagingReceive,
 }
 
 impl Capability {
     /// Every capability, in the order of the contract.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::IdentitySelf,
         Self::IdentityGrants,
         Self::CryptoHash,
@@ -88,6 +92,8 @@ impl Capability {
         Self::VaultReveal,
         Self::VaultSend,
         Self::HttpRequest,
+        Self::MessagingSend,
+        Self::MessagingReceive,
     ];
 
     /// The capability's name: its interface, a dot, and the operation.
@@ -109,6 +115,8 @@ impl Capability {
             Self::VaultReveal => "vault.reveal",
             Self::VaultSend => "vault.send",
             Self::HttpRequest => "http.request",
+            Self::MessagingSend => "messaging.send",
+            Self::MessagingReceive => "messaging.receive",
         }
     }
 
@@ -130,6 +138,7 @@ impl Capability {
             | Self::VaultReveal
             | Self::VaultSend => "vault",
             Self::HttpRequest => "http",
+            Self::MessagingSend | Self::MessagingReceive => "messaging",
         }
     }
 
@@ -147,6 +156,7 @@ impl Capability {
             }
             Self::VaultSend => Some("audience and secret"),
             Self::HttpRequest => Some("address and method"),
+            Self::MessagingSend | Self::MessagingReceive => Some("peer and topic"),
             Self::IdentitySelf | Self::IdentityGrants | Self::CryptoOpen => None,
         }
     }
@@ -179,7 +189,9 @@ impl Capability {
             | Self::VaultPut
             | Self::VaultDelete
             | Self::VaultUse
-            | Self::VaultReveal => return Ok(()),
+            | Self::VaultReveal
+            | Self::MessagingSend
+            | Self::MessagingReceive => return Ok(()),
         };
         let text = pattern.to_string();
         let names_an_audience = text
@@ -202,7 +214,9 @@ impl Capability {
             | Self::VaultDelete
             | Self::VaultUse
             | Self::VaultReveal
-            | Self::VaultSend => true,
+            | Self::VaultSend
+            | Self::MessagingSend
+            | Self::MessagingReceive => true,
             Self::IdentitySelf
             | Self::IdentityGrants
             | Self::CryptoHash

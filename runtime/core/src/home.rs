@@ -18,8 +18,8 @@ const CONFIG_VERSION: u32 = 1;
 /// Room for hundreds of operators.
 const CONFIG_MAX: u64 = 64 * 1024;
 /// The directories of a home.
-const DIRECTORIES: [&str; 9] =
-    ["keys", "agents", "grants", "trust", "vault", "log", "storage", "cache", "run"];
+const DIRECTORIES: [&str; 10] =
+    ["keys", "agents", "grants", "trust", "vault", "log", "messages", "storage", "cache", "run"];
 
 /// Why a home cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -225,6 +225,12 @@ impl Home {
     #[must_use]
     pub fn log(&self) -> PathBuf {
         self.root.join("log")
+    }
+
+    /// Where it stands up to when each agent has received.
+    #[must_use]
+    pub fn messages(&self) -> PathBuf {
+        self.root.join("messages")
     }
 
     /// Where agents with persistent storage have their directories.

@@ -11,6 +11,7 @@ pub mod capability;
 pub mod clock;
 pub mod crypto;
 pub mod durable;
+pub mod ledger;
 mod line;
 pub mod quantity;
 pub mod resource;
@@ -29,6 +30,7 @@ pub mod manifest;
 pub mod permission;
 
 pub mod log;
+pub mod message;
 
 pub mod audited_vault;
 pub mod recovery;

@@ -10,14 +10,16 @@ use argon2::{Algorithm, Argon2, AssociatedData, ParamsBuilder, Version};
 use chacha20poly1305::ChaCha20Poly1305;
 use hkdf::Hkdf;
 use kos_core::audited_vault::{AuditedVault, AuditedVaultError};
-use kos_core::clock::SystemClock;
+use kos_core::canonical;
+use kos_core::clock::{SystemClock, Timestamp};
 use kos_core::crypto::{self, AgreementSecret, SecretKey, Signer as _};
 use kos_core::custody::{self, Custodian, CustodyError, KeyHandle, Secret, SlotSpec};
 use kos_core::home::Home;
 use kos_core::id::Did;
 use kos_core::log::{Event, EventType, Log, PartyType};
+use kos_core::message::{Content, Draft, MESSAGE_TYPE, SignedMessage};
 use kos_core::vault::{Change, Cipher, MacAlgorithm, Operation, SecretId, VaultError};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use sha2::{Sha256, Sha512};
 
 /// The vectors of a file, which must be exactly as many as are known to be in it.
@@ -270,4 +272,61 @@ fn a_secret_of_the_vault_decrypts_the_published_ciphertexts_and_no_others() {
     };
     check(vectors!("aes-256-gcm", 4), Cipher::Aes256Gcm);
     check(vectors!("chacha20-poly1305", 1), Cipher::ChaCha20Poly1305);
+}
+
+#[test]
+fn jcs_orders_and_writes_as_published() {
+    for vector in vectors!("jcs", 3) {
+        let written = canonical::to_canonical(&vector["value"]).unwrap();
+        assert_eq!(String::from_utf8(written).unwrap(), text(&vector, "canonical"), "{vector}");
+    }
+}
+
+#[test]
+fn a_message_has_the_bytes_and_the_signature_of_the_vector() {
+    for vector in vectors!("message", 2) {
+        let sender = SecretKey::from_seed(&array(&vector, "senderSeed"));
+        let (from, to): (Did, Did) =
+            (text(&vector, "from").parse().unwrap(), text(&vector, "to").parse().unwrap());
+        let message_bytes = text(&vector, "message").as_bytes().to_vec();
+        let message = SignedMessage::verify(message_bytes.clone()).unwrap();
+        assert_eq!((message.header().from(), message.header().to()), (&from, &to), "{vector}");
+        assert_eq!(sender.did(), from, "{vector}");
+
+        let mut fields: Map<String, Value> = serde_json::from_slice(&message_bytes).unwrap();
+        let signature = fields.remove("signature").unwrap();
+        let signed = canonical::to_canonical(&fields).unwrap();
+        assert_eq!(signed, text(&vector, "signed").as_bytes(), "{vector}");
+        let expected = bytes(&vector, "signature");
+        assert_eq!(canonical::base64_decode(signature.as_str().unwrap()).unwrap(), expected, "{vector}");
+        let again = sender.sign(&crypto::pae(MESSAGE_TYPE, &signed)).unwrap();
+        assert_eq!(again.to_vec(), expected, "{vector}");
+        assert_eq!(message.is_sealed(), vector.get("info").is_some());
+    }
+}
+
+#[test]
+fn a_plain_message_is_made_as_the_vector_says() {
+    let vectors = vectors!("message", 2);
+    let vector = &vectors[0];
+    let sender = SecretKey::from_seed(&array(vector, "senderSeed"));
+    let content =
+        Content::request(text(vector, "topic").parse().unwrap(), bytes(vector, "body"), None).unwrap();
+    let now = Timestamp::from_millis(vector["timestamp"].as_u64().unwrap());
+    let to = text(vector, "to").parse().unwrap();
+    let message = Draft::new(&sender, to, content, now, &array(vector, "randomness")).signed().unwrap();
+    assert_eq!(message.as_bytes(), text(vector, "message").as_bytes());
+}
+
+#[test]
+fn a_sealed_message_opens_with_the_info_and_the_associated_bytes_of_the_vector() {
+    let vectors = vectors!("message", 2);
+    let vector = &vectors[1];
+    let secret = AgreementSecret::from_bytes(&array(vector, "recipientAgreementSecret"));
+    let fields: Value = serde_json::from_str(text(vector, "message")).unwrap();
+    let part = |name: &str| canonical::base64_decode(fields["encryption"][name].as_str().unwrap()).unwrap();
+    let sealed = [part("ephemeralKey"), part("ciphertext"), part("tag")].concat();
+    let (info, associated) = (bytes(vector, "info"), text(vector, "associated").as_bytes());
+    let opened = crypto::open(&secret, &info, associated, &sealed).unwrap();
+    assert_eq!(*opened, text(vector, "content").as_bytes());
 }

@@ -16,12 +16,14 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use crate::capability::audit::Notes;
+use crate::capability::messaging::Messages;
 use crate::http::Http;
 use crate::limits::Limiter;
 use crate::network::Network;
 use crate::rate::Rate;
 use crate::record::Subject;
 use crate::storage::Quota;
+use crate::traffic::Traffic;
 
 /// Who the agent is, in the words of the contract.
 #[derive(Clone, Debug)]
@@ -71,6 +73,8 @@ pub(crate) struct Powers {
     pub(crate) subject: Arc<Subject>,
     /// The most bytes that one host call may carry.
     pub(crate) payload: usize,
+    /// What it sent and received.
+    pub(crate) traffic: Traffic,
 }
 
 impl Powers {
@@ -93,6 +97,7 @@ pub(crate) struct Agent {
     pub(crate) limiter: Limiter,
     pub(crate) powers: Arc<Powers>,
     pub(crate) notes: Notes,
+    pub(crate) messages: Messages,
     pub(crate) network: Network,
     pub(crate) http: Http,
     pub(crate) quota: Option<Quota>,

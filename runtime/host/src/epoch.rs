@@ -22,6 +22,8 @@ pub(crate) struct Ticker {
 struct State {
     running: usize,
     is_started: bool,
+    /// Whether the thread sleeps until somebody runs.
+    is_asleep: bool,
     is_over: bool,
 }
 
@@ -30,17 +32,20 @@ impl Ticker {
         Self { engine, state: Arc::default() }
     }
 
-    /// Ticks at least until the result is dropped. The thread is started at the first call.
-    pub(crate) fn run(&self) -> std::io::Result<Running> {
-        let (state, changed) = &*self.state;
-        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+    /// What a run asks for ticks. The thread is started at the first call.
+    pub(crate) fn ticks(&self) -> std::io::Result<Ticks> {
+        let mut state = self.state.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !state.is_started {
             self.start()?;
             state.is_started = true;
         }
-        state.running = state.running.saturating_add(1);
-        changed.notify_all();
-        Ok(Running(Arc::clone(&self.state)))
+        Ok(Ticks(Arc::clone(&self.state)))
+    }
+
+    /// How many guests need ticks.
+    #[cfg(test)]
+    pub(crate) fn running(&self) -> usize {
+        self.state.0.lock().unwrap_or_else(PoisonError::into_inner).running
     }
 
     fn start(&self) -> std::io::Result<()> {
@@ -50,10 +55,12 @@ impl Ticker {
             let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
             while !state.is_over {
                 state = if state.running == 0 {
+                    state.is_asleep = true;
                     changed.wait(state).unwrap_or_else(PoisonError::into_inner)
                 } else {
                     changed.wait_timeout(state, TICK).unwrap_or_else(PoisonError::into_inner).0
                 };
+                state.is_asleep = false;
                 match engine.upgrade() {
                     Some(engine) => engine.increment_epoch(),
                     None => return,
@@ -72,7 +79,24 @@ impl Drop for Ticker {
     }
 }
 
-/// A run that needs ticks.
+/// Asks for ticks while a guest runs. One that only waits needs none.
+#[derive(Clone, Debug)]
+pub(crate) struct Ticks(Arc<(Mutex<State>, Condvar)>);
+
+impl Ticks {
+    /// Ticks at least until the result is dropped.
+    pub(crate) fn run(&self) -> Running {
+        let (state, changed) = &*self.0;
+        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.running = state.running.saturating_add(1);
+        if state.is_asleep {
+            changed.notify_all();
+        }
+        Running(Arc::clone(&self.0))
+    }
+}
+
+/// A guest that needs ticks.
 #[derive(Debug)]
 pub(crate) struct Running(Arc<(Mutex<State>, Condvar)>);
 

@@ -36,7 +36,9 @@ use crate::load::Loaded;
 use crate::output::Writer;
 use crate::record;
 use crate::refusal::Refusal;
+use crate::router::Router;
 use crate::runs::Runs;
+use crate::service::Backoff;
 
 /// The name of the host's own key.
 const HOST_KEY: &str = "default";
@@ -68,6 +70,8 @@ pub struct HostOptions {
     pub progress: Option<Progress>,
     /// The program that compiles; the running one where none is named.
     pub compiler: Option<PathBuf>,
+    /// How a service that broke is launched again.
+    pub backoff: Backoff,
 }
 
 impl HostOptions {
@@ -90,6 +94,7 @@ impl HostOptions {
             environment: None,
             progress: None,
             compiler: None,
+            backoff: Backoff::STANDARD,
         }
     }
 }
@@ -212,6 +217,8 @@ pub(crate) struct Inner {
     pub(crate) writer: Writer,
     pub(crate) runtime: Arc<Runtime>,
     pub(crate) runs: Arc<Runs>,
+    pub(crate) router: Arc<Router>,
+    pub(crate) backoff: Backoff,
     uses: Mutex<HashMap<AgentRef, Arc<UseLedger>>>,
     pub(crate) generation: AtomicU64,
 }
@@ -225,17 +232,28 @@ impl Inner {
         let host_key =
             KeyHandle::new(Arc::clone(&options.custodian), KeyName::new(KeyRole::Host, host_name))?;
         let vault = vault(&options)?;
-        let clock = MonotoneClock::starting_at(options.clock, options.log.last_timestamp());
+        // A clock that was set back while no host ran revives no grant: the log knows how late it has been (I4).
+        let clock: Arc<dyn Clock> =
+            Arc::new(MonotoneClock::starting_at(options.clock, options.log.last_timestamp()));
+        let runtime = Arc::new(runtime(options.capacity).map_err(system)?);
+        let router = Router::new(
+            options.home.clone(),
+            options.config.clone(),
+            Arc::clone(&clock),
+            runtime.handle().clone(),
+        );
         Ok(Self {
             id: identifier()?,
             cache: Cache::new(options.home.cache(), engine.clone()),
             ticker: Ticker::new(engine.clone()),
             places: Arc::new(Semaphore::new(options.capacity.agents() as usize)),
             writer: Writer::start().map_err(system)?,
-            runtime: Arc::new(runtime(options.capacity).map_err(system)?),
+            runtime,
             linked: Linked::default(),
             tls: Arc::new(Tls::of(&options.home)),
             runs: Arc::default(),
+            router: Arc::new(router),
+            backoff: options.backoff,
             uses: Mutex::default(),
             generation: AtomicU64::new(0),
             home: options.home,
@@ -243,8 +261,7 @@ impl Inner {
             custodian: options.custodian,
             log: options.log,
             vault,
-            // A clock that was set back while no host ran revives no grant: the log knows how late it has been (I4).
-            clock: Arc::new(clock),
+            clock,
             environment: options.environment,
             progress: options.progress,
             capacity: options.capacity,
@@ -266,7 +283,12 @@ impl Inner {
     }
 
     /// Notes a refusal by policy in the log. It is refused either way.
-    fn logged(&self, refusal: Refusal, shown: &str, digest: Option<kos_core::id::Digest>) -> Refusal {
+    pub(crate) fn logged(
+        &self,
+        refusal: Refusal,
+        shown: &str,
+        digest: Option<kos_core::id::Digest>,
+    ) -> Refusal {
         if refusal.is_policy()
             && let Err(error) = self.log.append(record::refused(&self.id, shown, digest, &refusal))
         {

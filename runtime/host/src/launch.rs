@@ -7,31 +7,35 @@
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
+use kos_core::capability::Capability;
 use kos_core::custody::KeyName;
+use kos_core::ledger::Noted;
 use kos_core::log::Log;
 use kos_core::manifest::UnverifiedComponent;
-use kos_core::permission::{DenialLedger, Gate, LimitSet, Limits, MemoryAccess, Noted, Recorder};
+use kos_core::permission::{DenialLedger, Gate, LimitSet, Limits, Recorder};
 use kos_core::resource::StorageAccess;
 use tokio::runtime::Runtime;
-use tokio::sync::oneshot;
-use wasmtime::component::ResourceTable;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::agent::{Agent, Powers};
-use crate::capability::audit::Notes;
+use crate::equipment::Equipment;
 use crate::host::Inner;
-use crate::http::Http;
-use crate::limits::Limiter;
+use crate::linked::Program;
 use crate::load::Loaded;
+use crate::mailbox;
 use crate::network::Network;
 use crate::outcome::Outcome;
 use crate::output::Sink;
 use crate::rate::Rate;
 use crate::record::Subject;
 use crate::refusal::Refusal;
+use crate::router;
 use crate::run::{ExitReport, Stopper, Task, Usage, size};
-use crate::runs::ActiveRun;
-use crate::storage::{Directory, Quota};
-use crate::wasi::{self, Stdin};
+use crate::runs::{ActiveRun, Entered};
+use crate::service::Handled;
+use crate::storage::Directory;
+use crate::traffic::Traffic;
+use crate::wasi::Stdin;
 
 /// What to launch, and how its run is connected to the world.
 #[derive(Debug)]
@@ -45,13 +49,13 @@ pub struct LaunchRequest {
 }
 
 /// How one run is connected to the world.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct RunOptions {
     /// Arguments after the agent's name.
     pub arguments: Vec<String>,
     /// Limits to lower for this run.
     pub limits: LimitSet,
-    /// Where standard input comes from.
+    /// Where standard input comes from. A service has none.
     pub stdin: Stdin,
     /// Where standard output goes.
     pub stdout: Sink,
@@ -85,7 +89,16 @@ pub struct Run {
 }
 
 impl Run {
-    /// The run's identifier in the log.
+    pub(crate) fn new(
+        id: String,
+        runtime: Arc<Runtime>,
+        report: oneshot::Receiver<ExitReport>,
+        stopper: Stopper,
+    ) -> Self {
+        Self { id, runtime, report, stopper }
+    }
+
+    /// The run's identifier in the log; that of the first, where a service is launched again.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
@@ -97,7 +110,7 @@ impl Run {
         self.stopper.clone()
     }
 
-    /// Waits until the run is over and its exit entry is durable. Not for use within an async task.
+    /// Waits until the run is over and its exit entry is durable; for a service, until it is not launched again either. Not for use within an async task.
     #[expect(clippy::must_use_candidate, reason = "waiting for the end is often all that is wanted")]
     pub fn wait(self) -> ExitReport {
         self.runtime.block_on(self.report).unwrap_or_else(|_| broken())
@@ -116,17 +129,53 @@ fn broken() -> ExitReport {
 impl Inner {
     /// Begins a run.
     pub(crate) fn start(self: &Arc<Self>, loaded: &Loaded, options: RunOptions) -> Result<Run, Refusal> {
-        let (now, stops) = (self.clock.now(), self.runs.stops());
-        self.check_unlocked()?;
-        loaded.effective.check_launch(now)?;
-        let limits = loaded.effective.limits(now).lowered(&options.limits)?;
+        let stops = self.runs.stops();
+        let limits = self.limits(loaded, &options)?;
         let place = Arc::clone(&self.places)
             .try_acquire_owned()
             .map_err(|_| Refusal::Full { agents: self.capacity.agents() })?;
-        let subject = Arc::new(self.subject(loaded)?);
-        let task = self.task(loaded, options, limits, &subject, place)?;
-        self.log.append(subject.launch(&loaded.component, &loaded.permissions, &limits, loaded.cached))?;
-        Ok(self.spawn(loaded, &subject, task, stops))
+        let command = match &loaded.program {
+            Program::Task(command) => command.clone(),
+            Program::Service(program) => {
+                return self.start_service(loaded, program, options, place, stops);
+            }
+        };
+        let equipment = self.equipment(loaded, options, limits)?;
+        let mut agent = equipment
+            .agent(equipment.unspent().map_err(Refusal::system)?)
+            .map_err(|error| Refusal::System { cause: error.to_string() })?;
+        let powers = Arc::clone(&agent.powers);
+        let reachable = self.reachable(loaded, &mut agent, &limits)?;
+        let ticks = self.ticker.ticks().map_err(Refusal::system)?;
+        let task = Task { command, agent, equipment, stopper: Stopper::default(), ticks };
+        self.log_launch(loaded, &powers, &limits)?;
+        Ok(self.spawn(loaded, &powers, task, (place, reachable), stops))
+    }
+
+    /// Makes a task with a capability of messages reachable, until the result is dropped.
+    fn reachable(
+        &self,
+        loaded: &Loaded,
+        agent: &mut Agent,
+        limits: &Limits,
+    ) -> Result<Option<router::Entered>, Refusal> {
+        let is_messaging =
+            |capability| matches!(capability, Capability::MessagingSend | Capability::MessagingReceive);
+        if !agent.powers.gate.held().iter().any(|held| is_messaging(held.capability)) {
+            return Ok(None);
+        }
+        let (mailbox, letters) = mailbox::mailbox(size(limits.mailbox));
+        agent.messages.receive_from(letters);
+        let name = loaded.component.agent().name;
+        Ok(Some(self.router.enter(loaded.identifier()?, &name, mailbox, Arc::clone(&agent.powers))))
+    }
+
+    /// The limits of a run that may begin now.
+    pub(crate) fn limits(&self, loaded: &Loaded, options: &RunOptions) -> Result<Limits, Refusal> {
+        let now = self.clock.now();
+        self.check_unlocked()?;
+        loaded.effective.check_launch(now)?;
+        Ok(loaded.effective.limits(now).lowered(&options.limits)?)
     }
 
     fn subject(&self, loaded: &Loaded) -> Result<Subject, Refusal> {
@@ -139,53 +188,51 @@ impl Inner {
         })
     }
 
-    /// Everything of the run but its entry.
-    fn task(
+    /// What the instances of a run get.
+    pub(crate) fn equipment(
         &self,
         loaded: &Loaded,
         options: RunOptions,
         limits: Limits,
-        subject: &Arc<Subject>,
-        place: tokio::sync::OwnedSemaphorePermit,
-    ) -> Result<Task, Refusal> {
-        let system = |error: std::io::Error| Refusal::System { cause: error.to_string() };
+    ) -> Result<Equipment, Refusal> {
         let now = self.clock.now();
         let access = loaded.effective.resources(now);
-        let powers = Arc::new(self.powers(loaded, &limits, subject));
+        let subject = Arc::new(self.subject(loaded)?);
         let directory = self.directory(loaded, access.storage, &subject.run)?;
-        let quota = directory
-            .as_ref()
-            .map(|directory| Quota::of(directory.path(), limits.storage, limits.files))
-            .transpose()
-            .map_err(system)?;
-        let output =
-            self.writer.streams(limits.output, options.prefix.as_deref(), options.stdout, options.stderr);
         let mut arguments = vec![loaded.description.name.clone()];
         arguments.extend(options.arguments);
-        let mut context = wasi::context(&arguments, options.stdin, &output, directory.as_ref())
-            .map_err(|error| Refusal::System { cause: error.to_string() })?;
-        let network = Network::new(access.network, loaded.effective.network_hosts(now).cloned());
-        network.grant(&mut context, &powers);
-        let mut table = ResourceTable::new();
-        table.set_max_capacity(size(limits.handles));
-        let mut limiter = Limiter::new(size(limits.memory), size(limits.table), size(limits.instances));
-        if access.memory < MemoryAccess::Write {
-            limiter.keep_size_after_start();
+        Ok(Equipment {
+            arguments,
+            stdin: options.stdin,
+            output: self.writer.streams(
+                limits.output,
+                options.prefix.as_deref(),
+                options.stdout,
+                options.stderr,
+            ),
+            memory: access.memory,
+            network: Network::new(access.network, loaded.effective.network_hosts(now).cloned()),
+            tls: Arc::clone(&self.tls),
+            router: Arc::clone(&self.router),
+            powers: Arc::new(self.powers(loaded, &limits, &subject)),
+            limits,
+            directory,
+        })
+    }
+
+    /// The launch is in the log when this returns (I5).
+    pub(crate) fn log_launch(
+        &self,
+        loaded: &Loaded,
+        powers: &Powers,
+        limits: &Limits,
+    ) -> Result<(), Refusal> {
+        let mut entry = powers.subject.launch(&loaded.component, &loaded.permissions, limits, loaded.cached);
+        if loaded.is_service() {
+            entry = entry.with("instances", loaded.instances().as_str());
         }
-        let agent = Agent {
-            wasi: context.build(),
-            table,
-            limiter,
-            http: Http::new(Arc::clone(&powers), Arc::clone(&self.tls)),
-            powers,
-            notes: Notes::new(limits.note_bytes, limits.notes_per_minute),
-            network,
-            quota,
-            calls: 0,
-        };
-        let ticks = self.ticker.run().map_err(system)?;
-        let stopper = Stopper::default();
-        Ok(Task { command: loaded.command.clone(), agent, limits, output, stopper, directory, ticks, place })
+        self.log.append(entry)?;
+        Ok(())
     }
 
     fn powers(&self, loaded: &Loaded, limits: &Limits, subject: &Arc<Subject>) -> Powers {
@@ -208,6 +255,7 @@ impl Inner {
             secret_bytes: AtomicU64::new(limits.secret_bytes),
             subject: Arc::clone(subject),
             payload: size(limits.payload),
+            traffic: Traffic::default(),
         }
     }
 
@@ -228,27 +276,46 @@ impl Inner {
         })
     }
 
-    fn spawn(self: &Arc<Self>, loaded: &Loaded, subject: &Subject, task: Task, stops: u64) -> Run {
+    /// Enters a run into the host's table, to be judged by what is in force now.
+    pub(crate) fn enter(
+        &self,
+        loaded: &Loaded,
+        powers: &Arc<Powers>,
+        stopper: &Stopper,
+        handled: Option<Handled>,
+        stops: u64,
+    ) -> Entered {
+        let run = &powers.subject.run;
+        let active = ActiveRun {
+            name: loaded.description.name.clone(),
+            component: Arc::clone(&loaded.component),
+            powers: Arc::clone(powers),
+            stopper: stopper.clone(),
+            started: self.clock.now(),
+            handled,
+        };
+        let entered = self.runs.enter(run.clone(), active, stops);
+        self.catch_up(loaded.generation, run);
+        entered
+    }
+
+    fn spawn(
+        self: &Arc<Self>,
+        loaded: &Loaded,
+        powers: &Arc<Powers>,
+        task: Task,
+        place: (OwnedSemaphorePermit, Option<router::Entered>),
+        stops: u64,
+    ) -> Run {
         let (sender, report) = oneshot::channel();
         let stopper = task.stopper.clone();
-        let active = self.runs.enter(
-            subject.run.clone(),
-            ActiveRun {
-                name: loaded.description.name.clone(),
-                component: Arc::clone(&loaded.component),
-                powers: Arc::clone(&task.agent.powers),
-                stopper: stopper.clone(),
-                started: self.clock.now(),
-            },
-            stops,
-        );
-        self.catch_up(loaded.generation, &subject.run);
+        let active = self.enter(loaded, powers, &stopper, None, stops);
         self.runtime.spawn(async move {
             let report = task.run().await;
-            drop(active);
+            drop((place, active));
             drop(sender.send(report));
         });
-        Run { id: subject.run.clone(), runtime: Arc::clone(&self.runtime), report, stopper }
+        Run::new(powers.subject.run.clone(), Arc::clone(&self.runtime), report, stopper)
     }
 }
 

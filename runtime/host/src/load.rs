@@ -13,17 +13,17 @@ use kos_core::custody::agents::{self, Rollback, Sighting};
 use kos_core::custody::{Answer, CustodyError, KeyHandle, KeyName, MacPurpose, Request};
 use kos_core::durable;
 use kos_core::envelope::ENVELOPE_MAX;
-use kos_core::id::Digest;
-use kos_core::manifest::{self, FILE_MAX, UnverifiedComponent, VerifiedComponent};
+use kos_core::id::{Did, Digest};
+use kos_core::manifest::{self, FILE_MAX, Instances, UnverifiedComponent, VerifiedComponent};
 use kos_core::permission::{Effective, UseLedger, VerifiedPermissions};
 use kos_core::trust::VerifiedTrust;
 use wasmtime::component::Component;
-use wasmtime_wasi::p2::bindings::CommandPre;
 
-use crate::agent::{Agent, Description};
+use crate::agent::Description;
 use crate::cache::{CacheError, Cached};
 use crate::host::Inner;
 use crate::interfaces::Imports;
+use crate::linked::Program;
 use crate::record;
 use crate::refusal::Refusal;
 use crate::text;
@@ -67,7 +67,7 @@ pub struct Loaded {
     pub(crate) effective: Effective,
     pub(crate) description: Arc<Description>,
     pub(crate) key: Arc<KeyHandle>,
-    pub(crate) command: CommandPre<Agent>,
+    pub(crate) program: Program,
     pub(crate) cached: Cached,
     pub(crate) uses: Arc<UseLedger>,
     pub(crate) generation: u64,
@@ -80,6 +80,11 @@ impl Loaded {
         &self.description.did
     }
 
+    /// The agent's own identifier, as one.
+    pub(crate) fn identifier(&self) -> Result<Did, Refusal> {
+        self.did().parse().map_err(|_| Refusal::System { cause: "the agent has no identifier".into() })
+    }
+
     /// The name its author gave it.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -90,6 +95,17 @@ impl Loaded {
     #[must_use]
     pub fn digest(&self) -> Digest {
         self.component.digest()
+    }
+
+    /// Whether it waits for messages, and so runs until it is stopped.
+    #[must_use]
+    pub fn is_service(&self) -> bool {
+        matches!(self.program, Program::Service(_))
+    }
+
+    /// Which instance handles a message: the stricter of what its author and its operators say.
+    pub(crate) fn instances(&self) -> Instances {
+        self.component.manifest().instances().max(self.effective.instances())
     }
 
     /// Whether its compiled form came from the cache.
@@ -118,7 +134,7 @@ impl Inner {
         let imports = check_imports(&component, &effective, shown, now)?;
         let description = self.identify(&component, &effective, now)?;
         let key = KeyHandle::new(Arc::clone(&self.custodian), KeyName::of_agent(&component.agent()))?;
-        let (cached, command) = self.command(&component, &imports)?;
+        let (cached, program) = self.program(&component, &imports)?;
         Ok(Loaded {
             shown: shown.into(),
             uses: self.uses(&component),
@@ -127,7 +143,7 @@ impl Inner {
             effective,
             description: Arc::new(description),
             key: Arc::new(key),
-            command,
+            program,
             cached,
             generation,
         })
@@ -176,21 +192,21 @@ impl Inner {
     }
 
     /// The component linked with exactly what it imports, from memory, from the cache, or compiled now.
-    fn command(
+    fn program(
         &self,
         component: &VerifiedComponent,
         imports: &Imports,
-    ) -> Result<(Cached, CommandPre<Agent>), Refusal> {
+    ) -> Result<(Cached, Program), Refusal> {
         let digest = component.digest();
-        if let Some(command) = self.linked.command(&digest) {
-            return Ok((Cached::Loaded, command));
+        if let Some(program) = self.linked.program(&digest) {
+            return Ok((Cached::Loaded, program));
         }
         let (cached, compiled) = self.artifact(component)?;
         let linker = self.linked.linker(&self.engine, imports).map_err(link_refusal)?;
         let instance = linker.instantiate_pre(&compiled).map_err(link_refusal)?;
-        let command = CommandPre::new(instance).map_err(|_| Refusal::NoMain)?;
-        self.linked.keep(digest, &command);
-        Ok((cached, command))
+        let program = Program::of(instance)?;
+        self.linked.keep(digest, &program);
+        Ok((cached, program))
     }
 
     fn artifact(&self, component: &VerifiedComponent) -> Result<(Cached, Component), Refusal> {

@@ -34,7 +34,7 @@ pub enum Outcome {
     },
     /// The CPU budget is used up.
     Fuel,
-    /// The time allowed for the run is over.
+    /// The time allowed for the run, or for a message, is over.
     Deadline,
     /// The agent asked for more linear memory than its limit.
     Memory,
@@ -162,12 +162,11 @@ impl From<Ended> for Outcome {
 }
 
 /// What `wasi:cli/run` gave back, as an outcome.
-impl From<wasmtime::Result<Result<(), ()>>> for Outcome {
-    fn from(returned: wasmtime::Result<Result<(), ()>>) -> Self {
+impl From<Result<(), ()>> for Outcome {
+    fn from(returned: Result<(), ()>) -> Self {
         match returned {
-            Ok(Ok(())) => Self::Ok,
-            Ok(Err(())) => Self::Error { status: 1 },
-            Err(error) => Self::from(&error),
+            Ok(()) => Self::Ok,
+            Err(()) => Self::Error { status: 1 },
         }
     }
 }

@@ -2,9 +2,10 @@
 //!
 //! In scope: which facts stand in which entry. Out of scope: when they are written (`launch`, `run`).
 
-use kos_core::id::Digest;
+use kos_core::id::{Did, Digest};
 use kos_core::log::{Event, EventType, PartyType};
 use kos_core::manifest::VerifiedComponent;
+use kos_core::message::{MessageId, Rejection};
 use kos_core::permission::{DenialCount, DenialLedger, Denied, Limits, VerifiedPermissions};
 use serde_json::json;
 
@@ -12,7 +13,9 @@ use crate::cache::Cached;
 use crate::outcome::Outcome;
 use crate::refusal::Refusal;
 use crate::run::Usage;
+use crate::service;
 use crate::text;
+use crate::traffic::Traffic;
 
 /// Longest text of a refused launch: a component's import names are as many and as long as its author likes, and an entry that is
 /// too long would not be written at all.
@@ -57,7 +60,13 @@ impl Subject {
     }
 
     /// A run ended.
-    pub(crate) fn exit(&self, outcome: &Outcome, usage: &Usage, denials: &DenialLedger) -> Event {
+    pub(crate) fn exit(
+        &self,
+        outcome: &Outcome,
+        usage: &Usage,
+        denials: &DenialLedger,
+        traffic: &Traffic,
+    ) -> Event {
         let (kinds, others) = denials.counts_so_far();
         let mut event = self
             .event(EventType::AgentExit)
@@ -71,7 +80,19 @@ impl Subject {
         if !kinds.is_empty() {
             event = event.with("denials", counted(&kinds)).with("otherDenials", others);
         }
+        let rejections = traffic.rejections();
+        if !rejections.is_empty() {
+            event = event.with("rejections", rejections.into_iter().collect::<serde_json::Value>());
+        }
         event
+    }
+
+    /// A service broke at a message, for the first time in this way.
+    pub(crate) fn broke(&self, outcome: &Outcome) -> Event {
+        self.event(EventType::Alert)
+            .on("component", self.digest.to_string())
+            .with("reason", service::kind(outcome))
+            .with("explanation", format!("a message was not handled: {outcome}"))
     }
 
     /// A call was denied, for the first time for this capability and reason.
@@ -81,6 +102,15 @@ impl Subject {
             .with("scope", &*denied.scope)
             .with("reason", denied.reason.name())
             .with("explanation", denied.reason.to_string())
+    }
+
+    /// A message to the agent was rejected, for the first time for this reason.
+    pub(crate) fn rejected(&self, message: MessageId, sender: &Did, rejection: &Rejection) -> Event {
+        self.event(EventType::MessageRejected)
+            .on("message", message.to_string())
+            .with("sender", sender.to_string())
+            .with("reason", rejection.name())
+            .with("explanation", rejection.to_string())
     }
 
     /// The agent reaches for a secret; the vault says for which, and how.

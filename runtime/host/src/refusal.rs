@@ -62,9 +62,14 @@ pub enum Refusal {
         /// The imports' names.
         names: Vec<String>,
     },
-    /// The component has no `main`.
-    #[error("it does not export wasi:cli/run, so there is nothing to launch")]
+    /// The component has nothing that a host could call.
+    #[error(
+        "it exports neither wasi:cli/run, as a task does, nor kos:agent/handler@0.1.0, as a service does"
+    )]
     NoMain,
+    /// The component is a task and a service at once.
+    #[error("it exports both wasi:cli/run and kos:agent/handler@0.1.0: it is either a task or a service")]
+    TwoMains,
     /// The component cannot be compiled.
     #[error(transparent)]
     Compile(#[from] CompileError),
@@ -111,6 +116,11 @@ impl From<AgentsError> for Refusal {
 }
 
 impl Refusal {
+    /// The operating system's refusal.
+    pub(crate) fn system(error: std::io::Error) -> Self {
+        Self::System { cause: error.to_string() }
+    }
+
     /// The command that would change it, where there is one.
     #[must_use]
     pub fn remedy(&self) -> Option<String> {
@@ -129,6 +139,7 @@ impl Refusal {
                 Some("build the component against the WIT of this version of kOS".into())
             }
             Self::NoMain => Some("build it as a command: `cargo build --target wasm32-wasip2`".into()),
+            Self::TwoMains => Some("build two components of it".into()),
             Self::Full { .. } => Some("kos stop AGENT".into()),
             Self::Storage(StorageError::Busy) => Some("kos ps".into()),
             Self::Compile(CompileError::Timeout { .. }) => {
@@ -163,6 +174,7 @@ impl Refusal {
             | Self::Missing { .. }
             | Self::UnknownImport { .. }
             | Self::NoMain
+            | Self::TwoMains
             | Self::Compile(
                 CompileError::Invalid { .. } | CompileError::Broke { .. } | CompileError::TooLarge { .. },
             )
@@ -193,6 +205,7 @@ impl Refusal {
             Self::Missing { .. } => "missing-permission",
             Self::UnknownImport { .. } => "unknown-import",
             Self::NoMain => "no-main",
+            Self::TwoMains => "two-mains",
             Self::Compile(_) => "compile",
             Self::Link { .. } => "link",
             Self::Full { .. } => "full",

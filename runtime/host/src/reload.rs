@@ -31,6 +31,7 @@ impl Inner {
     /// Judges every run again. What cannot be judged may do nothing more.
     pub(crate) fn reload(&self) {
         self.generation.fetch_add(1, Ordering::AcqRel);
+        self.router.reload();
         let now = self.clock.now();
         let trust = VerifiedTrust::load(&self.home, &self.config, now);
         for (run, active) in self.runs.table().iter() {

@@ -13,15 +13,15 @@ use std::time::{Duration, Instant};
 use kos_core::log::{Event, Log};
 use kos_core::permission::Limits;
 use serde::Serialize;
-use tokio::sync::{Notify, OwnedSemaphorePermit, oneshot};
+use tokio::sync::{Notify, oneshot};
 use wasmtime::{Store, UpdateDeadline};
 use wasmtime_wasi::p2::bindings::CommandPre;
 
 use crate::agent::{Agent, Powers};
-use crate::epoch::Running;
+use crate::epoch::Ticks;
+use crate::equipment::Equipment;
 use crate::outcome::{Ended, Outcome};
-use crate::output::Output;
-use crate::storage::Directory;
+use crate::service::Messages;
 
 /// What a run used.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -37,6 +37,13 @@ pub struct Usage {
     pub calls: u64,
     /// Bytes written to stdout and stderr.
     pub output: u64,
+    /// Messages and requests that it sent and that were delivered.
+    pub sent: u64,
+    /// Messages and requests that came into its mailbox.
+    pub received: u64,
+    /// What became of its messages, where it is a service.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub messages: Option<Messages>,
 }
 
 /// How a run ended.
@@ -75,57 +82,65 @@ impl Stopper {
         self.0.asked.notify_one();
     }
 
-    fn is_asked(&self) -> bool {
+    pub(crate) fn is_asked(&self) -> bool {
         self.0.is_asked.load(Ordering::Acquire)
+    }
+
+    /// Waits until the run is asked to end.
+    pub(crate) async fn stopped(&self) {
+        while !self.is_asked() {
+            self.0.asked.notified().await;
+        }
     }
 }
 
-/// Everything that one run needs, and gives back when dropped.
+/// Everything that one run of a task needs, and gives back when dropped.
 pub(crate) struct Task {
     pub(crate) command: CommandPre<Agent>,
     pub(crate) agent: Agent,
-    pub(crate) limits: Limits,
-    pub(crate) output: Output,
+    pub(crate) equipment: Equipment,
     pub(crate) stopper: Stopper,
-    pub(crate) directory: Option<Directory>,
-    pub(crate) ticks: Running,
-    pub(crate) place: OwnedSemaphorePermit,
+    pub(crate) ticks: Ticks,
 }
 
 impl Task {
     /// Runs the agent to its end, and returns when its exit entry is durable.
     pub(crate) async fn run(self) -> ExitReport {
-        let Self { command, agent, limits, output, stopper, directory, ticks, place } = self;
+        let Self { command, agent, equipment, stopper, ticks } = self;
         let powers = Arc::clone(&agent.powers);
+        let ticking = ticks.run();
         let started = Instant::now();
         let mut store = Store::new(command.engine(), agent);
-        let outcome = match prepare(&mut store, &limits, &stopper, started) {
+        prepare(&mut store, &equipment.limits);
+        let outcome = match refill(&mut store, &equipment.limits, &stopper) {
             Ok(deadline) => execute(&mut store, &command, &stopper, deadline).await,
-            Err(error) => Outcome::from(&error),
+            Err(outcome) => outcome,
         };
-        let duration = started.elapsed();
-        output.finish().await;
-        let usage = usage(&store, &limits, &output, duration);
-        drop((store, directory, ticks));
+        let duration = elapsed(started);
+        equipment.output.finish().await;
+        let usage = usage(&store, &equipment, duration);
+        drop((store, equipment, ticking));
         let unlogged = exit(&powers, &outcome, &usage).await.err();
-        drop(place);
         ExitReport { outcome, usage, unlogged }
     }
 }
 
-/// Sets every limit of the store.
-fn prepare(
+/// Sets the limits of a store that hold as long as it lasts.
+pub(crate) fn prepare(store: &mut Store<Agent>, limits: &Limits) {
+    store.limiter(|agent| &mut agent.limiter);
+    store.set_hostcall_fuel(size(limits.payload));
+    store.set_max_component_handles(size(limits.handles));
+}
+
+/// Gives the guest all its fuel and all its time. Returns when that is over.
+pub(crate) fn refill(
     store: &mut Store<Agent>,
     limits: &Limits,
     stopper: &Stopper,
-    started: Instant,
-) -> wasmtime::Result<Instant> {
-    let deadline = started + Duration::from_millis(limits.duration);
+) -> Result<Instant, Outcome> {
+    let deadline = Instant::now() + Duration::from_millis(limits.duration);
     let stopper = stopper.clone();
-    store.limiter(|agent| &mut agent.limiter);
-    store.set_fuel(limits.cpu)?;
-    store.set_hostcall_fuel(size(limits.payload));
-    store.set_max_component_handles(size(limits.handles));
+    store.set_fuel(limits.cpu).map_err(|error| Outcome::from(&error))?;
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(move |_| {
         if stopper.is_asked() {
@@ -139,6 +154,22 @@ fn prepare(
     Ok(deadline)
 }
 
+/// Lets a guest work until it is done, its time is over, or it is stopped.
+pub(crate) async fn within<T>(
+    deadline: Instant,
+    stopper: &Stopper,
+    work: impl Future<Output = wasmtime::Result<T>>,
+) -> Result<T, Outcome> {
+    if stopper.is_asked() {
+        return Err(Outcome::Killed);
+    }
+    tokio::select! {
+        returned = work => returned.map_err(|error| Outcome::from(&error)),
+        () = stopper.stopped() => Err(Outcome::Killed),
+        () = tokio::time::sleep_until(deadline.into()) => Err(Outcome::Deadline),
+    }
+}
+
 /// Instantiates and runs. The start functions of a component are its code like any other, so they stand under the same limits.
 async fn execute(
     store: &mut Store<Agent>,
@@ -146,34 +177,41 @@ async fn execute(
     stopper: &Stopper,
     deadline: Instant,
 ) -> Outcome {
-    if stopper.is_asked() {
-        return Outcome::Killed;
-    }
-    let work = async {
+    let returned = within(deadline, stopper, async {
         let instance = command.instantiate_async(&mut *store).await?;
         store.data_mut().limiter.start();
         instance.wasi_cli_run().call_run(&mut *store).await
-    };
-    tokio::select! {
-        returned = work => Outcome::from(returned),
-        () = stopper.0.asked.notified() => Outcome::Killed,
-        () = tokio::time::sleep_until(deadline.into()) => Outcome::Deadline,
+    });
+    match returned.await {
+        Ok(returned) => Outcome::from(returned),
+        Err(outcome) => outcome,
     }
 }
 
-fn usage(store: &Store<Agent>, limits: &Limits, output: &Output, duration: Duration) -> Usage {
+fn usage(store: &Store<Agent>, equipment: &Equipment, duration: u64) -> Usage {
     let agent = store.data();
+    let (sent, received) = agent.powers.traffic.counts();
+    let left = store.get_fuel().unwrap_or(0).saturating_sub(agent.http.owed());
     Usage {
-        fuel: limits.cpu.saturating_sub(store.get_fuel().unwrap_or(0).saturating_sub(agent.http.owed())),
+        fuel: equipment.limits.cpu.saturating_sub(left),
         memory: agent.limiter.peak_memory() as u64,
-        duration: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
+        duration,
         calls: agent.calls,
-        output: output.written(),
+        output: equipment.output.written(),
+        sent,
+        received,
+        messages: None,
     }
 }
 
-async fn exit(powers: &Powers, outcome: &Outcome, usage: &Usage) -> Result<(), String> {
-    append(&powers.log, powers.subject.exit(outcome, usage, &powers.denials)).await
+/// Milliseconds since `started`.
+pub(crate) fn elapsed(started: Instant) -> u64 {
+    u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Logs the end of a run, and waits until that is durable.
+pub(crate) async fn exit(powers: &Powers, outcome: &Outcome, usage: &Usage) -> Result<(), String> {
+    append(&powers.log, powers.subject.exit(outcome, usage, &powers.denials, &powers.traffic)).await
 }
 
 /// Appends an entry and waits until it is durable, without holding a thread.

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 
 use crate::agent::Powers;
 use crate::run::Stopper;
+use crate::service::Handled;
 
 /// A run that has not ended.
 pub(crate) struct ActiveRun {
@@ -21,6 +22,8 @@ pub(crate) struct ActiveRun {
     pub(crate) powers: Arc<Powers>,
     pub(crate) stopper: Stopper,
     pub(crate) started: Timestamp,
+    /// The messages so far, where it is a service.
+    pub(crate) handled: Option<Handled>,
 }
 
 /// The runs of one host, by their identifiers.

@@ -29,7 +29,7 @@ use crate::unlock::{UnlockArguments, key_file_slot};
 /// There until `host.json` is.
 const MARKER: &str = ".unfinished";
 /// What an attempt may leave behind.
-const LEFTOVERS: [&str; 11] = [
+const LEFTOVERS: [&str; 12] = [
     "slots.json",
     "keys",
     "agents",
@@ -37,6 +37,7 @@ const LEFTOVERS: [&str; 11] = [
     "trust",
     "vault",
     "log",
+    "messages",
     "storage",
     "cache",
     "run",

@@ -1,5 +1,6 @@
 //! One file per command: its arguments and what it does with them.
 
+pub mod agents;
 pub mod completions;
 pub mod cosign;
 pub mod explain;
@@ -9,6 +10,7 @@ pub mod init;
 pub mod inspect;
 pub mod key;
 pub mod log;
+pub mod message;
 pub mod new;
 pub mod ps;
 pub mod run;
@@ -90,6 +92,12 @@ pub enum Command {
     /// Keep secrets that agents use and do not read.
     #[command(subcommand, arg_required_else_help = true)]
     Vault(vault::Vault),
+    /// Show and forget the agents that were launched here.
+    #[command(subcommand, arg_required_else_help = true)]
+    Agents(agents::Agents),
+    /// Send a running agent a message.
+    #[command(subcommand, arg_required_else_help = true)]
+    Message(message::Message),
     /// Manage the ways to unlock this home's keys.
     #[command(subcommand, arg_required_else_help = true)]
     Slot(slot::Slot),
@@ -143,6 +151,8 @@ impl Command {
             Self::Explain(command) => command.run(context),
             Self::Log(command) => command.run(context),
             Self::Vault(command) => command.run(context),
+            Self::Agents(command) => command.run(context),
+            Self::Message(command) => command.run(context),
             Self::Slot(command) => command.run(context),
             Self::Ps(command) => command.run(context),
             Self::Stop(command) => command.run(context),

@@ -44,15 +44,17 @@ fn to_json(hosts: &[RunningHost]) -> Value {
 
 fn for_person(hosts: &[RunningHost]) -> String {
     let now = SystemClock.now();
-    let mut table = Columns::new(&["AGENT", "RUN", "FOR", "KEYS", "COMPONENT", "HOST"]);
+    let mut table = Columns::new(&["AGENT", "KIND", "RUN", "FOR", "HANDLED", "KEYS", "COMPONENT", "HOST"]);
     for host in hosts {
         for agent in &host.agents {
             // Whole seconds: nobody wants more of a list that is old when it is read.
             let seconds = now.saturating_since(agent.started).as_secs();
             table.row([
                 cell(&agent.name),
+                cell(agent.kind.as_str()),
                 cell(&agent.run),
                 cell(format!("{seconds} s")),
+                cell(agent.handled.map_or_else(|| "-".to_owned(), |handled| handled.to_string())),
                 if host.locked { verdict(false, "locked") } else { cell("unlocked") },
                 cell(agent.component.chars().take(19).collect::<String>()),
                 cell(&host.host),

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::CustodyError;
 use super::key_name::{KeyName, agent_key_name};
-use super::request::{self, Custodian};
+use super::request::{self, Custodian, Request};
 use super::write;
 use crate::canonical::{self, CanonicalError, base64_bytes};
 use crate::clock::Timestamp;
@@ -238,6 +238,27 @@ pub fn list(home: &Home, host: &Did) -> Result<Vec<AgentRecord>, AgentsError> {
         records.extend(load(home, host, &claimed.agent)?);
     }
     Ok(records)
+}
+
+/// Forgets an agent: its record, and then its key, so that what breaks off in between is only forgotten in part. Launched again it is
+/// somebody new, also as to the version of its code.
+///
+/// # Errors
+/// [`AgentsError`] when the record or the key cannot be removed.
+pub fn remove(home: &Home, custodian: &dyn Custodian, agent: &AgentRef) -> Result<(), AgentsError> {
+    let _lock = Lock::exclusive(&home.agents().join(".lock"))?;
+    let path = record_path(home, agent);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(DurableError::Io { action: "remove", path, source: error }.into());
+        }
+        Ok(()) | Err(_) => {}
+    }
+    durable::sync_directory(&home.agents())?;
+    match custodian.ask(Request::Remove { key: KeyName::of_agent(agent) }) {
+        Ok(_) | Err(CustodyError::NoSuchKey { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The agent's record at its first launch, with new keys or those that an interrupted first launch has left.

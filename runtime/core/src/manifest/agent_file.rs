@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::declared::parse_version;
-use super::{AgentManifest, Declared, ManifestError, Resources};
+use super::{AgentManifest, Declared, ManifestError, Resources, Service};
 use crate::capability::Capability;
 use crate::clock::{Timestamp, parse_span};
 use crate::id::{Did, Name};
@@ -37,6 +37,7 @@ struct AgentFile {
     capabilities: BTreeMap<Capability, DeclaredEntry>,
     #[serde(default)]
     resources: ResourcesTable,
+    service: Option<Service>,
 }
 
 #[derive(Deserialize)]
@@ -81,6 +82,7 @@ impl AgentManifest {
                 network: file.resources.network,
                 storage: file.resources.storage,
             },
+            service: file.service,
             not_before,
             expires,
         };

@@ -42,6 +42,9 @@ pub struct AgentManifest {
     pub capabilities: Vec<Declared>,
     /// How much of the machine it needs.
     pub resources: Resources,
+    /// How it serves, where it is a service and says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<Service>,
     /// From when on it may run.
     pub not_before: Timestamp,
     /// When it ends, if it does; its grants end in any case.
@@ -75,11 +78,50 @@ pub struct Resources {
     pub storage: StorageAccess,
 }
 
+/// How a service wants to be run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Service {
+    /// Which instance handles a message.
+    pub instances: Instances,
+}
+
+/// Which instance of a service handles a message; the stricter is the greater.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Instances {
+    /// One handles all messages, and remembers.
+    #[default]
+    Resident,
+    /// A fresh one for each message, so that nothing of one sender reaches another.
+    PerMessage,
+}
+
+impl Instances {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Resident, Self::PerMessage];
+
+    /// The word in manifests and in the log.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Resident => "resident",
+            Self::PerMessage => "per-message",
+        }
+    }
+}
+
 impl AgentManifest {
     /// The agent that runs the component: its author and its name.
     #[must_use]
     pub fn agent(&self) -> AgentRef {
         AgentRef { author: self.author, name: self.name.clone() }
+    }
+
+    /// Which instance handles a message, where the component is a service.
+    #[must_use]
+    pub fn instances(&self) -> Instances {
+        self.service.unwrap_or_default().instances
     }
 
     /// What is declared about a capability, if it is declared.

@@ -21,7 +21,7 @@ mod verify;
 
 pub use agent_file::ManifestDefaults;
 pub use component::UnverifiedComponent;
-pub use declared::{AgentManifest, Declared, Resources};
+pub use declared::{AgentManifest, Declared, Instances, Resources, Service};
 pub use error::ManifestError;
 pub use imports::imports;
 pub use refusal::Refusal;

@@ -1,40 +1,17 @@
 //! What the host's log hears of refusals: each kind once, and then its count (I7).
 //!
-//! In scope: aggregating, so that no agent floods the log by being refused. Out of scope: writing the log.
-
-use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+//! In scope: what makes refusals one kind. Out of scope: the counting ([`crate::ledger`]), writing the log.
 
 use serde::Serialize;
 
 use super::evaluate::Reason;
 use super::gate::Denied;
 use crate::capability::Capability;
-
-/// Kinds of refusals that are told apart in one run; reasons come from signed documents, so an agent cannot make more
-/// kinds than these hold, but documents can.
-const KINDS_MAX: usize = 256;
+use crate::ledger::{Count, Ledger, Noted};
 
 /// The refusals of one run, counted by capability and reason.
 #[derive(Debug, Default)]
-pub struct DenialLedger(Mutex<Counts>);
-
-#[derive(Debug, Default)]
-struct Counts {
-    kinds: BTreeMap<(Capability, Reason), (String, u64)>,
-    others: u64,
-}
-
-/// Whether a refusal is news.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Noted {
-    /// The first of its kind: an entry of its own.
-    First,
-    /// One more of a kind that the log has; so many so far.
-    Repeated(u64),
-    /// Of a kind for which there is no more room; it is counted among the others.
-    Uncounted,
-}
+pub struct DenialLedger(Ledger<(Capability, Reason), String>);
 
 /// How often one kind of refusal happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -56,45 +33,25 @@ impl DenialLedger {
         Self::default()
     }
 
-    /// Counts a refusal.
+    /// Counts a refusal. Reasons come from signed documents, so an agent cannot make more kinds than the ledger holds.
     pub fn note(&self, denied: &Denied) -> Noted {
-        let mut counts = self.counts();
-        let has_room = counts.kinds.len() < KINDS_MAX;
-        match counts.kinds.get_mut(&(denied.capability, denied.reason.clone())) {
-            Some((_, count)) => {
-                *count = count.saturating_add(1);
-                Noted::Repeated(*count)
-            }
-            None if has_room => {
-                counts.kinds.insert((denied.capability, denied.reason.clone()), (denied.scope.clone(), 1));
-                Noted::First
-            }
-            None => {
-                counts.others = counts.others.saturating_add(1);
-                Noted::Uncounted
-            }
-        }
+        self.0.note((denied.capability, denied.reason.clone()), || denied.scope.clone())
     }
 
     /// The counts so far, and how many refusals had no room.
     #[must_use]
     pub fn counts_so_far(&self) -> (Vec<DenialCount>, u64) {
-        let counts = self.counts();
-        let kinds = counts
-            .kinds
-            .iter()
-            .map(|((capability, reason), (scope, count))| DenialCount {
-                capability: *capability,
-                scope: scope.clone(),
-                reason: reason.clone(),
-                count: *count,
+        let (kinds, others) = self.0.counts_so_far();
+        let kinds = kinds
+            .into_iter()
+            .map(|Count { kind: (capability, reason), first: scope, count }| DenialCount {
+                capability,
+                scope,
+                reason,
+                count,
             })
             .collect();
-        (kinds, counts.others)
-    }
-
-    fn counts(&self) -> MutexGuard<'_, Counts> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        (kinds, others)
     }
 }
 
@@ -102,6 +59,7 @@ impl DenialLedger {
 #[expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
     use super::*;
+    use crate::ledger::KINDS_MAX;
     use crate::permission::GrantId;
 
     fn denied(scope: &str, reason: Reason) -> Denied {

@@ -20,6 +20,7 @@ use crate::clock::Timestamp;
 use crate::crypto::Signer;
 use crate::envelope::{Envelope, EnvelopeError};
 use crate::id::{AgentRef, Did, Digest, Name};
+use crate::manifest::Service;
 use crate::resource::NetworkAccess;
 use crate::scope::{ScopeError, ScopePattern};
 
@@ -116,6 +117,9 @@ pub struct AgentPermissions {
     /// Whether an older version may run than one that has run before.
     #[serde(default, skip_serializing_if = "is_false")]
     pub allow_rollback: bool,
+    /// How a service is run, where it is not left to its author. The stricter of all counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<Service>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]

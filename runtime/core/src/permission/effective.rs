@@ -18,7 +18,7 @@ use super::verified::VerifiedPermissions;
 use crate::capability::Capability;
 use crate::clock::Timestamp;
 use crate::id::{AgentRef, Digest, TrustLevel};
-use crate::manifest::VerifiedComponent;
+use crate::manifest::{Instances, VerifiedComponent};
 use crate::resource::NetworkAccess;
 use crate::scope::ScopePattern;
 use crate::trust::VerifiedTrust;
@@ -50,6 +50,7 @@ pub(super) struct Validity {
     hosts: Vec<NetworkHost>,
     limits: LimitSet,
     allow_rollback: bool,
+    instances: Instances,
 }
 
 impl Validity {
@@ -256,6 +257,13 @@ impl Effective {
         self.in_force(now).filter(move |_| is_reached).flat_map(|grant| &grant.hosts)
     }
 
+    /// Which instance of a service handles a message, as far as the manifests demand it: the strictest of all of them, so that time
+    /// loosens nothing by passing.
+    #[must_use]
+    pub fn instances(&self) -> Instances {
+        self.validity.iter().map(|grant| grant.instances).max().unwrap_or_default()
+    }
+
     /// Whether a manifest in force lets an older version run than one that has run before.
     #[must_use]
     pub fn allows_rollback(&self, now: Timestamp) -> bool {
@@ -316,6 +324,7 @@ impl Validity {
             hosts: permissions.network_hosts.clone(),
             limits: permissions.limits.clone(),
             allow_rollback: permissions.allow_rollback,
+            instances: permissions.service.unwrap_or_default().instances,
         }
     }
 }

@@ -10,7 +10,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::condition::Condition;
-use super::effective::{Allowance, Budget, Effective};
+use super::effective::{Allowance, Budget, CapabilityRules, Effective};
 use super::grant_id::{Expiry, GrantId};
 use crate::capability::Capability;
 use crate::clock::Timestamp;
@@ -266,8 +266,8 @@ impl Effective {
         if !rules.is_under_ceiling {
             return Err(Reason::AboveCeiling { level: self.level });
         }
-        if let Some(denial) = rules.denials.iter().find(|denial| denial.covers(scope)) {
-            return Err(Reason::DeniedByRule { grant: denial.grant, pattern: denial.pattern.clone() });
+        if let Some(reason) = rules.denial(scope) {
+            return Err(reason);
         }
         let mut nearest = Shortfall::start(rules.allowances.is_empty());
         for allowance in &rules.allowances {
@@ -286,6 +286,21 @@ impl Effective {
             }
         }
         Err(nearest.reason())
+    }
+
+    /// What forbids a call in any of the forms in which it can be named, whatever allows it in another: a form that a
+    /// rule denies, or one that is no name and so cannot be held against the rules. With the form.
+    pub(super) fn forbidden<'s>(
+        &self,
+        capability: Capability,
+        scopes: &[&'s str],
+    ) -> Option<(&'s str, Reason)> {
+        scopes.iter().find_map(|scope| {
+            if !is_name(scope) || scope.is_empty() {
+                return Some((*scope, Reason::MalformedScope));
+            }
+            self.rules(capability)?.denial(scope).map(|reason| (*scope, reason))
+        })
     }
 
     /// What keeps a rule that covers the scope from allowing, apart from its budget.
@@ -308,6 +323,14 @@ impl Effective {
             .iter()
             .find(|condition| !condition.holds(now, self.level, environment))
             .map(|condition| Shortfall::Condition(allowance, condition))
+    }
+}
+
+impl CapabilityRules {
+    /// The refusal of a scope that a rule denies.
+    fn denial(&self, scope: &str) -> Option<Reason> {
+        let denial = self.denials.iter().find(|denial| denial.covers(scope))?;
+        Some(Reason::DeniedByRule { grant: denial.grant, pattern: denial.pattern.clone() })
     }
 }
 

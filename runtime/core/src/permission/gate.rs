@@ -25,7 +25,8 @@ use crate::line;
 /// Hears of each refusal, for the log.
 pub type Recorder = Arc<dyn Fn(&Denied) + Send + Sync>;
 
-/// The proof that a call was allowed for one scope. Only [`Gate::authorize`] makes one, and it is used at once.
+/// The proof that a call was allowed for one scope. Only [`Gate::authorize`] and [`Gate::authorize_any`] make one, and
+/// it is used at once.
 ///
 /// It cannot be made elsewhere:
 /// ```compile_fail,E0451
@@ -206,6 +207,29 @@ impl Gate {
         !state.is_revoked && judged.is_ok()
     }
 
+    /// Judges a call that can be named in several forms, such as a peer by its identifier, its name or its level, the
+    /// most exact form first. One form that a rule denies refuses the call. Else the first form that is allowed allows
+    /// it, which is what both the declaration and a grant must name it by, and its rule is the one whose use is spent.
+    ///
+    /// # Errors
+    /// [`Denied`] with the form that came nearest, which the recorder has heard of by then. None at all is denied.
+    pub fn authorize_any<'a, C: CapabilityMarker>(
+        &'a self,
+        scopes: &[&'a str],
+    ) -> Result<Grant<'a, C>, Denied> {
+        match self.judge_any(C::CAPABILITY, scopes) {
+            Ok((scope, grant)) => Ok(Grant { scope, grant, capability: PhantomData }),
+            Err((scope, reason)) => Err(self.refuse(C::CAPABILITY, scope, reason)),
+        }
+    }
+
+    /// As [`Gate::covers`], for what can be named in several forms: none of them is denied by a rule, and one is granted.
+    #[must_use]
+    pub fn covers_any<C: CapabilityMarker>(&self, scopes: &[&str]) -> bool {
+        let is_forbidden = self.read().effective.forbidden(C::CAPABILITY, scopes).is_some();
+        !is_forbidden && scopes.iter().any(|scope| self.covers::<C>(scope))
+    }
+
     /// Puts other permissions of the same component in force, from the next call on. After [`Gate::revoke_all`] it
     /// changes nothing.
     ///
@@ -262,7 +286,36 @@ impl Gate {
     }
 
     fn judge(&self, capability: Capability, scope: &str) -> Result<GrantId, Reason> {
+        self.judge_in(&self.read(), capability, scope)
+    }
+
+    /// All forms are judged by the same permissions, whatever replaces them meanwhile.
+    fn judge_any<'a>(
+        &self,
+        capability: Capability,
+        scopes: &[&'a str],
+    ) -> Result<(&'a str, GrantId), (&'a str, Reason)> {
         let state = self.read();
+        if state.is_revoked {
+            return Err((scopes.first().copied().unwrap_or_default(), Reason::Revoked));
+        }
+        if let Some(forbidden) = state.effective.forbidden(capability, scopes) {
+            return Err(forbidden);
+        }
+        let mut nearest = ("", Reason::MalformedScope);
+        for scope in scopes {
+            match self.judge_in(&state, capability, scope) {
+                Ok(grant) => return Ok((scope, grant)),
+                // The order of the reasons is the order in which they are looked at.
+                Err(reason) if reason > nearest.1 => nearest = (scope, reason),
+                Err(_) => {}
+            }
+        }
+        Err(nearest)
+    }
+
+    #[inline]
+    fn judge_in(&self, state: &State, capability: Capability, scope: &str) -> Result<GrantId, Reason> {
         if state.is_revoked {
             return Err(Reason::Revoked);
         }

@@ -23,7 +23,7 @@ pub const CPU: u64 = 10_000_000_000;
 const CPU_MAX: u64 = 1_000_000_000_000_000;
 /// Milliseconds of wall time: a task that takes longer is stuck unless its operator says otherwise.
 pub const DURATION: u64 = 60_000;
-/// A year, for services that stay.
+/// A year, for tasks that stay. A service stays anyway: its time is that of a message.
 const DURATION_MAX: u64 = 366 * 24 * 60 * 60 * 1_000;
 /// Function references: larger than the tables of any real program; each costs the host 16 bytes.
 pub const TABLE: u64 = 20_000;
@@ -62,6 +62,10 @@ const ACCESSES_PER_MINUTE_MAX: u64 = 60_000;
 pub const SECRET_BYTES: u64 = 256 << 10;
 /// As much as a vault holds.
 const SECRET_BYTES_MAX: u64 = 64 << 20;
+/// Messages that wait for an agent: enough for a burst, while the last of them is still answered in time.
+pub const MAILBOX: u64 = 64;
+/// Each may be as large as a payload.
+const MAILBOX_MAX: u64 = 4_096;
 /// Bytes of the agent's own directory, where it has one.
 pub const STORAGE: u64 = 64 << 20;
 /// Beyond this an agent wants a database, not a directory.
@@ -86,9 +90,9 @@ enum Unit {
 pub enum LimitName {
     /// Bytes of linear memory.
     Memory,
-    /// Units of fuel.
+    /// Units of fuel of a task, or of a message of a service.
     Cpu,
-    /// Milliseconds of wall time.
+    /// Milliseconds of wall time of a task, or of a message of a service.
     Duration,
     /// Elements of tables.
     Table,
@@ -108,6 +112,8 @@ pub enum LimitName {
     AccessesPerMinute,
     /// Bytes of secrets that a run stores.
     SecretBytes,
+    /// Messages that wait.
+    Mailbox,
     /// Bytes in the agent's directory.
     Storage,
     /// Files in the agent's directory.
@@ -116,7 +122,7 @@ pub enum LimitName {
 
 impl LimitName {
     /// Every limit that a grant can name.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Memory,
         Self::Cpu,
         Self::Duration,
@@ -129,6 +135,7 @@ impl LimitName {
         Self::NotesPerMinute,
         Self::AccessesPerMinute,
         Self::SecretBytes,
+        Self::Mailbox,
         Self::Storage,
         Self::Files,
     ];
@@ -149,6 +156,7 @@ impl LimitName {
             Self::NotesPerMinute => "notes-per-minute",
             Self::AccessesPerMinute => "accesses-per-minute",
             Self::SecretBytes => "secret-bytes",
+            Self::Mailbox => "mailbox",
             Self::Storage => "storage",
             Self::Files => "files",
         }
@@ -170,6 +178,7 @@ impl LimitName {
             Self::NotesPerMinute => NOTES_PER_MINUTE,
             Self::AccessesPerMinute => ACCESSES_PER_MINUTE,
             Self::SecretBytes => SECRET_BYTES,
+            Self::Mailbox => MAILBOX,
             Self::Storage => STORAGE,
             Self::Files => FILES,
         }
@@ -191,6 +200,7 @@ impl LimitName {
             Self::NotesPerMinute => NOTES_PER_MINUTE_MAX,
             Self::AccessesPerMinute => ACCESSES_PER_MINUTE_MAX,
             Self::SecretBytes => SECRET_BYTES_MAX,
+            Self::Mailbox => MAILBOX_MAX,
             Self::Storage => STORAGE_MAX,
             Self::Files => FILES_MAX,
         }
@@ -207,7 +217,8 @@ impl LimitName {
             | Self::Table
             | Self::Handles
             | Self::Instances
-            | Self::Payload => 1,
+            | Self::Payload
+            | Self::Mailbox => 1,
             Self::Output
             | Self::NoteBytes
             | Self::NotesPerMinute
@@ -269,6 +280,7 @@ impl LimitName {
             | Self::Instances
             | Self::NotesPerMinute
             | Self::AccessesPerMinute
+            | Self::Mailbox
             | Self::Files => Unit::Count,
         }
     }

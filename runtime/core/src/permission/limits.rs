@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::limit_name::{
-    ACCESSES_PER_MINUTE, CPU, DURATION, FILES, HANDLES, INSTANCES, LimitName, MEMORY, NOTE_BYTES,
+    ACCESSES_PER_MINUTE, CPU, DURATION, FILES, HANDLES, INSTANCES, LimitName, MAILBOX, MEMORY, NOTE_BYTES,
     NOTES_PER_MINUTE, OUTPUT, PAYLOAD, SECRET_BYTES, STORAGE, TABLE,
 };
 use crate::line;
@@ -119,9 +119,9 @@ impl<'de> Deserialize<'de> for LimitSet {
 pub struct Limits {
     /// Bytes of linear memory.
     pub memory: u64,
-    /// Units of fuel.
+    /// Units of fuel of a task, or of a message of a service.
     pub cpu: u64,
-    /// Milliseconds of wall time.
+    /// Milliseconds of wall time of a task, or of a message of a service.
     pub duration: u64,
     /// Elements of tables.
     pub table: u64,
@@ -141,6 +141,8 @@ pub struct Limits {
     pub accesses_per_minute: u64,
     /// Bytes of secrets that the run stores.
     pub secret_bytes: u64,
+    /// Messages that wait for the agent.
+    pub mailbox: u64,
     /// Bytes in the agent's directory.
     pub storage: u64,
     /// Files in the agent's directory.
@@ -162,6 +164,7 @@ impl Limits {
         notes_per_minute: NOTES_PER_MINUTE,
         accesses_per_minute: ACCESSES_PER_MINUTE,
         secret_bytes: SECRET_BYTES,
+        mailbox: MAILBOX,
         storage: STORAGE,
         files: FILES,
     };
@@ -182,6 +185,7 @@ impl Limits {
             LimitName::NotesPerMinute => self.notes_per_minute,
             LimitName::AccessesPerMinute => self.accesses_per_minute,
             LimitName::SecretBytes => self.secret_bytes,
+            LimitName::Mailbox => self.mailbox,
             LimitName::Storage => self.storage,
             LimitName::Files => self.files,
         }
@@ -269,6 +273,7 @@ impl Limits {
             LimitName::NotesPerMinute => self.notes_per_minute = amount,
             LimitName::AccessesPerMinute => self.accesses_per_minute = amount,
             LimitName::SecretBytes => self.secret_bytes = amount,
+            LimitName::Mailbox => self.mailbox = amount,
             LimitName::Storage => self.storage = amount,
             LimitName::Files => self.files = amount,
         }

@@ -49,7 +49,9 @@ markers!(
     VaultUse,
     VaultReveal,
     VaultSend,
-    HttpRequest
+    HttpRequest,
+    MessagingSend,
+    MessagingReceive
 );
 
 #[cfg(test)]

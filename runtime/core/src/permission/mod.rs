@@ -41,7 +41,7 @@ use std::path::PathBuf;
 
 pub use access::{MemoryAccess, MemoryAccessError, NetworkHost, NetworkHostError, ResourceAccess};
 pub use condition::{Condition, ConditionError, Days, Minute, RATE_MAX};
-pub use denial::{DenialCount, DenialLedger, Noted};
+pub use denial::{DenialCount, DenialLedger};
 pub use document::{
     AgentPermissions, CapabilityRule, DocumentError, PERMISSIONS_TYPE, Pin, ScopeItem, SigningError,
 };
@@ -68,8 +68,8 @@ use crate::id::Did;
 /// The limits of a run, one named number for each, with its reason.
 pub mod standard {
     pub use super::limit_name::{
-        ACCESSES_PER_MINUTE, CPU, DURATION, FILES, HANDLES, INSTANCES, MEMORY, NOTE_BYTES, NOTES_PER_MINUTE,
-        OUTPUT, PAYLOAD, SECRET_BYTES, STACK, STORAGE, TABLE,
+        ACCESSES_PER_MINUTE, CPU, DURATION, FILES, HANDLES, INSTANCES, MAILBOX, MEMORY, NOTE_BYTES,
+        NOTES_PER_MINUTE, OUTPUT, PAYLOAD, SECRET_BYTES, STACK, STORAGE, TABLE,
     };
 }
 

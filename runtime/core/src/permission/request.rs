@@ -17,6 +17,7 @@ use crate::capability::{Capability, CapabilityError};
 use crate::clock::{ClockError, Timestamp, display_span, parse_span};
 use crate::id::{AgentRef, Did, Digest};
 use crate::line;
+use crate::manifest::Service;
 
 /// When something ends or begins, as an operator writes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,6 +96,7 @@ pub struct PermissionRequest {
     pub(super) hosts: Vec<NetworkHost>,
     pub(super) limits: LimitSet,
     pub(super) allow_rollback: bool,
+    pub(super) service: Option<Service>,
 }
 
 /// About whom, by whom and when a document is issued.
@@ -123,6 +125,7 @@ impl PermissionRequest {
             hosts: Vec::new(),
             limits: LimitSet::default(),
             allow_rollback: false,
+            service: None,
         }
     }
 
@@ -173,6 +176,7 @@ impl PermissionRequest {
             hosts: permissions.network_hosts.clone(),
             limits: permissions.limits.clone(),
             allow_rollback: permissions.allow_rollback,
+            service: permissions.service,
         }
     }
 
@@ -213,6 +217,7 @@ impl PermissionRequest {
             signed_by,
             timestamp: now,
             allow_rollback: self.allow_rollback,
+            service: self.service,
         };
         permissions.to_bytes()?;
         Ok(permissions)
@@ -243,6 +248,10 @@ impl PermissionRequest {
         put(&mut text, "network", quoted(&self.resources.network));
         if !self.hosts.is_empty() {
             put(&mut text, "hosts", list(&self.hosts));
+        }
+        if let Some(service) = self.service {
+            text.push_str("\n[service]\n");
+            put(&mut text, "instances", quoted(&service.instances.as_str()));
         }
         if !self.limits.is_empty() {
             text.push_str("\n[limits]\n");

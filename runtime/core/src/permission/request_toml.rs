@@ -30,6 +30,7 @@ use super::request::{PermissionRequest, PinKind, RuleRequest, When};
 use super::request_error::{RequestError, ValueError, hint};
 use crate::capability::Capability;
 use crate::line;
+use crate::manifest::{Instances, Service};
 
 /// Room for every capability with all its scopes.
 const REQUEST_MAX: usize = 256 << 10;
@@ -55,8 +56,16 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn request(&self, root: &DeTable<'_>) -> Result<PermissionRequest, RequestError> {
-        const KEYS: [&str; 7] =
-            ["expires", "not_before", "pin", "allow_rollback", "capabilities", "resources", "limits"];
+        const KEYS: [&str; 8] = [
+            "expires",
+            "not_before",
+            "pin",
+            "allow_rollback",
+            "capabilities",
+            "resources",
+            "limits",
+            "service",
+        ];
         let expires = root
             .iter()
             .find(|(key, _)| key.get_ref() == "expires")
@@ -84,6 +93,7 @@ impl Reader<'_> {
                 "capabilities" => self.capabilities(&mut request, self.table("capabilities", value)?)?,
                 "resources" => self.resources(&mut request, self.table("resources", value)?)?,
                 "limits" => self.limits(&mut request, self.table("limits", value)?)?,
+                "service" => request.service = Some(self.service(value)?),
                 other => return Err(self.unknown(key, "the permissions", hint(other, &KEYS))),
             }
         }
@@ -176,6 +186,22 @@ impl Reader<'_> {
                 .map_err(|error| self.value(value, error, String::new()))?;
         }
         Ok(())
+    }
+
+    fn service(&self, value: &Value<'_>) -> Result<Service, RequestError> {
+        const KEY: &str = "instances";
+        let table = self.table("service", value)?;
+        if let Some((key, _)) = table.iter().find(|(key, _)| key.get_ref() != KEY) {
+            return Err(self.unknown(key, "[service]", hint(key.get_ref(), &[KEY])));
+        }
+        let (_, word) =
+            table.iter().next().ok_or_else(|| self.kind(value, "service", "a table with `instances`"))?;
+        let text = self.string(KEY, word)?;
+        let named = Instances::ALL.into_iter().find(|instances| instances.as_str() == text);
+        named.map(|instances| Service { instances }).ok_or_else(|| {
+            let source = ValueError::Word { text: line::shown(text), expected: "resident, per-message" };
+            self.value(word, source, hint(text, &Instances::ALL.map(Instances::as_str)))
+        })
     }
 
     fn when(&self, key: &str, value: &Value<'_>) -> Result<When, RequestError> {

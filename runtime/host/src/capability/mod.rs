@@ -9,6 +9,7 @@ pub(crate) mod audit;
 pub(crate) mod call;
 pub(crate) mod crypto;
 pub(crate) mod identity;
+pub(crate) mod messaging;
 mod vault;
 
 use wasmtime::component::{HasSelf, Linker};
@@ -23,10 +24,12 @@ pub(crate) enum Interface {
     Crypto,
     Audit,
     Vault,
+    Messaging,
 }
 
 impl Interface {
-    pub(crate) const ALL: [Self; 4] = [Self::Identity, Self::Crypto, Self::Audit, Self::Vault];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Identity, Self::Crypto, Self::Audit, Self::Vault, Self::Messaging];
 
     /// The interface's name within the package.
     pub(crate) fn name(self) -> &'static str {
@@ -35,6 +38,7 @@ impl Interface {
             Self::Crypto => "crypto",
             Self::Audit => "audit",
             Self::Vault => "vault",
+            Self::Messaging => "messaging",
         }
     }
 
@@ -49,6 +53,7 @@ impl Interface {
             Self::Crypto => crypto::add_to_linker(linker),
             Self::Audit => bindings::audit::add_to_linker::<_, HasSelf<Agent>>(linker, |agent| agent),
             Self::Vault => vault::add_to_linker(linker),
+            Self::Messaging => messaging::add_to_linker(linker),
         }
     }
 }

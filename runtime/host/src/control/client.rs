@@ -150,15 +150,17 @@ fn tell(home: &Home, request: &Request) -> Result<Told, ControlError> {
     failed.map_or(Ok(Told { hosts, runs: sum }), Err)
 }
 
-fn unexpected(host: String, answer: Answer) -> ControlError {
+pub(super) fn unexpected(host: String, answer: Answer) -> ControlError {
     let cause = match answer {
         Answer::Refused { cause } => cause,
-        Answer::Runs { .. } | Answer::Done { .. } => "it answered another question".to_owned(),
+        Answer::Runs { .. } | Answer::Done { .. } | Answer::Delivered { .. } | Answer::Undelivered { .. } => {
+            "it answered another question".to_owned()
+        }
     };
     ControlError::Answer { host, cause }
 }
 
-fn live_hosts(home: &Home) -> Result<Vec<String>, ControlError> {
+pub(super) fn live_hosts(home: &Home) -> Result<Vec<String>, ControlError> {
     let directory = home.run();
     let failed = |source| DurableError::Io { action: "list", path: directory.clone(), source };
     let mut hosts = Vec::new();
@@ -176,7 +178,17 @@ fn live_hosts(home: &Home) -> Result<Vec<String>, ControlError> {
 
 /// Asks one host. None if it ended meanwhile.
 fn ask(home: &Home, host: &str, request: &Request) -> Result<Option<Answer>, ControlError> {
-    match exchange(&socket_path(home, host), request) {
+    ask_patiently(home, host, request, PATIENCE)
+}
+
+/// As [`ask`], where the answer may take so long.
+pub(super) fn ask_patiently(
+    home: &Home,
+    host: &str,
+    request: &Request,
+    patience: Duration,
+) -> Result<Option<Answer>, ControlError> {
+    match exchange(&socket_path(home, host), request, patience) {
         Ok(line) => match canonical::from_strict(line.trim_ascii_end(), line.len()) {
             Ok(answer) => Ok(Some(answer)),
             Err(error) => Err(ControlError::Answer { host: host.to_owned(), cause: error.to_string() }),
@@ -186,9 +198,9 @@ fn ask(home: &Home, host: &str, request: &Request) -> Result<Option<Answer>, Con
     }
 }
 
-fn exchange(socket: &Path, request: &Request) -> std::io::Result<Vec<u8>> {
+fn exchange(socket: &Path, request: &Request, patience: Duration) -> std::io::Result<Vec<u8>> {
     let mut stream = through_directory(socket, |short| UnixStream::connect(short))?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(patience))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     stream.write_all(&written(request)?)?;
     let mut answer = Vec::new();

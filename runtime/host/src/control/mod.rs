@@ -1,4 +1,4 @@
-//! Talking to running hosts: `kos ps`, `kos stop`, `kos vault lock`, and telling them of a change.
+//! Talking to running hosts: `kos ps`, `kos stop`, `kos vault lock`, `kos message send`, and telling them of a change.
 //!
 //! Each host holds a lock and listens on a socket in `run/`. The lock says that it lives, whatever became of the socket; the
 //! socket takes one JSON request per line from the home's owner and nobody else. A request may hold a secret: both ends erase it.
@@ -7,21 +7,25 @@
 
 mod client;
 mod lock;
+mod message;
 mod opening;
 mod server;
 
 use std::path::PathBuf;
 
+use kos_core::canonical::base64_bytes;
 use kos_core::clock::Timestamp;
 use kos_core::durable::{DurableError, Lock};
 use kos_core::home::Home;
 use kos_core::id::Name;
+use kos_core::message::MESSAGE_MAX;
 use kos_core::recovery;
 use serde::{Deserialize, Serialize};
 
 pub use client::{ControlError, RunningHost, Told, lock, ps, reload, stop, stop_all, unlock};
 pub(crate) use lock::log_own_locks;
 pub use lock::{LockError, Locker};
+pub use message::{Undeliverable, deliver};
 pub(crate) use server::Server;
 
 use self::opening::Opening;
@@ -29,8 +33,8 @@ use crate::host::Inner;
 use crate::refusal::Refusal;
 use crate::storage;
 
-/// Longest request: one that unlocks, with a secret of 4,096 bytes in base64.
-const REQUEST_BYTES: usize = 8192;
+/// Longest request: the largest message in base64, and room for what is around it.
+const REQUEST_BYTES: usize = MESSAGE_MAX / 3 * 4 + 8192;
 
 /// Longest answer: 10,000 runs of 300 bytes.
 const ANSWER_BYTES: u64 = 4 << 20;
@@ -51,6 +55,12 @@ enum Request {
     Lock {},
     /// Obtain the keys again.
     Unlock { with: Opening },
+    /// Deliver a signed message, in base64; for a request, wait so many milliseconds for its answer.
+    Message {
+        #[serde(with = "base64_bytes")]
+        bytes: Vec<u8>,
+        patience: u64,
+    },
 }
 
 /// What a host answers.
@@ -61,6 +71,10 @@ enum Answer {
     Runs { runs: Vec<RunningAgent>, environment: Option<Name>, locked: bool },
     /// It is done; `runs` were concerned.
     Done { runs: usize },
+    /// The message lies in the mailbox; for a request, with its signed answer in base64.
+    Delivered { reply: Option<String> },
+    /// The message was not delivered, or its answer did not come: in one word.
+    Undelivered { reason: String },
     /// The request was not understood, or not carried out.
     Refused { cause: String },
 }
@@ -79,6 +93,32 @@ pub struct RunningAgent {
     pub component: String,
     /// When the run began.
     pub started: Timestamp,
+    /// Whether it ends by itself.
+    pub kind: RunKind,
+    /// How many messages it has handled, where it is a service.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub handled: Option<u64>,
+}
+
+/// What kind of run it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunKind {
+    /// It does one thing and ends.
+    Task,
+    /// It waits for messages.
+    Service,
+}
+
+impl RunKind {
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Task => "task",
+            Self::Service => "service",
+        }
+    }
 }
 
 fn socket_path(home: &Home, host: &str) -> PathBuf {

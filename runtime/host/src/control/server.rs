@@ -13,11 +13,13 @@ use kos_core::durable::Lock;
 use zeroize::Zeroizing;
 
 use super::lock::{BY_REQUEST, LockError};
+use super::message;
 use super::opening::Opening;
-use super::{Answer, REQUEST_BYTES, Request, RunningAgent, lock_path, socket_path};
+use super::{Answer, REQUEST_BYTES, Request, RunKind, RunningAgent, lock_path, socket_path};
 use crate::host::Inner;
 use crate::refusal::Refusal;
 use crate::runs::ActiveRun;
+use crate::service::Handled;
 
 /// How long a client may take to say what it wants: it is a program on the same machine.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -81,14 +83,21 @@ fn converse(inner: &Inner, stream: &UnixStream) -> std::io::Result<()> {
     }
     stream.set_write_timeout(Some(PATIENCE))?;
     let line = first_line(stream, PATIENCE)?;
-    let mut stream = stream;
     let answer = match canonical::from_strict(line.trim_ascii_end(), REQUEST_BYTES) {
+        Ok(Request::Message { bytes, patience }) => {
+            return message::carry(inner, bytes, patience, stream.try_clone()?);
+        }
         Ok(request) => answer(inner, request),
         Err(error) => Answer::Refused { cause: error.to_string() },
     };
-    let mut answer = serde_json::to_vec(&answer)?;
-    answer.push(b'\n');
-    stream.write_all(&answer)
+    say(stream, &answer)
+}
+
+/// Answers, in one line.
+pub(super) fn say(mut stream: &UnixStream, answer: &Answer) -> std::io::Result<()> {
+    let mut line = serde_json::to_vec(answer)?;
+    line.push(b'\n');
+    stream.write_all(&line)
 }
 
 /// What comes before the first line end and within `patience`, however it is split up, in a buffer that never moves, as
@@ -136,6 +145,7 @@ fn answer(inner: &Inner, request: Request) -> Answer {
         }
         Request::Lock {} => told(inner.lock(BY_REQUEST)),
         Request::Unlock { with } => unlock(inner, with),
+        Request::Message { .. } => Answer::Refused { cause: "a message is answered by itself".into() },
     }
 }
 
@@ -166,6 +176,8 @@ fn describe(run: &str, active: &ActiveRun) -> RunningAgent {
         did: active.powers.description.did.clone(),
         component: active.component.digest().to_string(),
         started: active.started,
+        kind: if active.handled.is_some() { RunKind::Service } else { RunKind::Task },
+        handled: active.handled.as_ref().map(Handled::count),
     }
 }
 

@@ -82,6 +82,13 @@ impl Http {
     pub(crate) fn owed(&self) -> u64 {
         self.hooks.budget.owed()
     }
+
+    /// Ends the account of one message: what is to be charged for it. Of what is on its way still, no more than `left` may pass.
+    pub(crate) fn settle(&self, left: u64) -> u64 {
+        let owed = self.hooks.budget.settle();
+        self.hooks.budget.allow(left.saturating_sub(owed));
+        owed
+    }
 }
 
 impl WasiHttpView for Agent {

@@ -62,6 +62,23 @@ impl Directory {
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
+
+    pub(crate) fn is_temporary(&self) -> bool {
+        self.is_temporary
+    }
+
+    /// Removes all that is in the directory.
+    pub(crate) fn empty(&self) -> std::io::Result<()> {
+        for entry in fs::read_dir(&self.path)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                fs::remove_dir_all(entry.path())?;
+            } else {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Drop for Directory {
@@ -197,6 +214,11 @@ impl Quota {
             most_files: files,
         };
         Ok(Self { usage: Arc::new(usage), open: HashMap::new(), descriptors: HashMap::new() })
+    }
+
+    /// The same quota for another instance, which has nothing open.
+    pub(crate) fn of_next_instance(self) -> Self {
+        Self { open: HashMap::new(), descriptors: HashMap::new(), ..self }
     }
 
     fn opened(&mut self, descriptor: u32, identity: FileIdentity, size: u64) -> Arc<OpenFile> {

@@ -42,6 +42,19 @@ fn a_file_is_open_until_its_last_descriptor_and_stream_are_gone() {
 }
 
 #[test]
+fn an_emptied_directory_stays_and_holds_nothing() {
+    let storage = tempfile::tempdir().unwrap();
+    let directory = Directory::temporary(storage.path(), "0a").unwrap();
+    fs::create_dir(directory.path().join("sub")).unwrap();
+    fs::write(directory.path().join("sub/file"), [0; 7]).unwrap();
+    fs::write(directory.path().join("file"), [0; 7]).unwrap();
+    std::os::unix::fs::symlink(storage.path(), directory.path().join("link")).unwrap();
+    directory.empty().unwrap();
+    assert_eq!(measure(directory.path()).unwrap(), (0, 0));
+    assert!(storage.path().is_dir());
+}
+
+#[test]
 fn files_are_counted_too() {
     let (_directory, quota) = quota(100, 1);
     assert_eq!(quota.usage.take_file(), Ok(()));

@@ -163,3 +163,54 @@ pub(super) fn vault(body: &str) -> String {
 pub(super) const PUT: &str = "(call $put (i32.const 100) (i32.const 9) (i32.const 0) (i32.const 64) (i32.const 0) (i64.const 0) (i32.const 200))";
 /// Reveals `api_key/a`.
 pub(super) const REVEAL: &str = "(call $reveal (i32.const 100) (i32.const 9) (i32.const 200))";
+
+/// A service. `body` makes the 16 bytes of its answer at 0 of `$command`, the first byte of the payload, and leaves nothing; what
+/// it does not write there is no reply and no error. `$count` is the instance's memory of earlier messages.
+pub(super) fn service(body: &str) -> String {
+    format!(
+        r#"(component
+            (import "kos:agent/types@0.1.0" (instance $types
+                (type $variant (variant (case "denied") (case "invalid" string) (case "limited") (case "unavailable")))
+                (export "error" (type (eq $variant)))
+                (type $did string)
+                (export "did" (type $d (eq $did)))
+                (type $record (record (field "id" string) (field "sender" $d) (field "timestamp" u64)
+                    (field "topic" string) (field "payload" (list u8)) (field "is-request" bool)))
+                (export "message" (type (eq $record)))))
+            (alias export $types "error" (type $error))
+            (alias export $types "message" (type $message))
+            (core module $m
+                (memory (export "memory") 1 4)
+                (global $next (mut i32) (i32.const 1024))
+                (global $count (mut i32) (i32.const 0))
+                (func (export "realloc") (param i32 i32 i32 i32) (result i32)
+                    (global.set $next (i32.add (global.get $next) (local.get 3)))
+                    (if (i32.gt_u (global.get $next) (i32.const 60000)) (then (global.set $next (i32.const 1024))))
+                    (i32.sub (global.get $next) (local.get 3)))
+                (func (export "handle") (param i32 i32 i32 i32 i64 i32 i32) (param $payload i32) (param i32 i32)
+                    (result i32) (local $command i32) (local $i i32)
+                    (local.set $command (i32.load8_u (local.get $payload)))
+                    (global.set $count (i32.add (global.get $count) (i32.const 1)))
+                    (i64.store (i32.const 0) (i64.const 0)) (i64.store (i32.const 8) (i64.const 0))
+                    {body}
+                    (i32.const 0)))
+            (core instance $i (instantiate $m))
+            (func $handle (param "message" $message) (result (result (option (list u8)) (error $error)))
+                (canon lift (core func $i "handle") (memory (core memory $i "memory")) (realloc (core func $i "realloc"))))
+            (component $shim
+                (type $variant (variant (case "denied") (case "invalid" string) (case "limited") (case "unavailable")))
+                (import "error" (type $error (eq $variant)))
+                (type $record (record (field "id" string) (field "sender" string) (field "timestamp" u64)
+                    (field "topic" string) (field "payload" (list u8)) (field "is-request" bool)))
+                (import "message" (type $message (eq $record)))
+                (import "handle" (func $handle
+                    (param "message" $message) (result (result (option (list u8)) (error $error)))))
+                (export $e "error" (type $error))
+                (export $r "message" (type $message))
+                (export "handle" (func $handle)
+                    (func (param "message" $r) (result (result (option (list u8)) (error $e))))))
+            (instance $handler (instantiate $shim
+                (with "error" (type $error)) (with "message" (type $message)) (with "handle" (func $handle))))
+            (export "kos:agent/handler@0.1.0" (instance $handler)))"#
+    )
+}

@@ -9,6 +9,8 @@ mod http;
 mod launch;
 mod limits;
 mod network;
+mod router;
+mod service;
 mod stop;
 mod storage;
 mod vault;

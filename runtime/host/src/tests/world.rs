@@ -7,7 +7,7 @@ use kos_core::clock::{Clock, ManualClock, Timestamp};
 use kos_core::crypto::{SecretKey, Signer};
 use kos_core::custody::{self, Custodian, KeyHandle, KeyName, SlotSpec};
 use kos_core::home::{Home, HostConfig};
-use kos_core::id::{AgentRef, TrustLevel};
+use kos_core::id::{AgentRef, Did, TrustLevel};
 use kos_core::log::Log;
 use kos_core::log::reader::LogReader;
 use kos_core::manifest::{self, AgentManifest, ManifestDefaults, UnverifiedComponent};
@@ -54,11 +54,21 @@ pub(super) struct Agent<'a> {
     pub(super) declares: &'a str,
     pub(super) storage: &'a str,
     pub(super) network: &'a str,
+    /// More of `agent.toml`.
+    pub(super) tables: &'a str,
 }
 
 impl<'a> Agent<'a> {
     pub(super) fn of(code: &'a str) -> Self {
-        Self { name: "agent", version: "1.0.0", code, declares: "", storage: "none", network: "none" }
+        Self {
+            name: "agent",
+            version: "1.0.0",
+            code,
+            declares: "",
+            storage: "none",
+            network: "none",
+            tables: "",
+        }
     }
 
     pub(super) fn declaring(self, declares: &'a str) -> Self {
@@ -72,10 +82,15 @@ fn now() -> Timestamp {
 
 impl World {
     pub(super) fn new() -> Self {
-        Self::with_capacity(Capacity::of(8))
+        Self::with(|_| {})
     }
 
     pub(super) fn with_capacity(capacity: Capacity) -> Self {
+        Self::with(|options| options.capacity = capacity)
+    }
+
+    /// A world whose host is made as `change` says.
+    pub(super) fn with(change: impl FnOnce(&mut HostOptions)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let home = Home::create(folder.path().join("home")).unwrap();
         let slot = SlotSpec::KeyFile { path: folder.path().join("key") };
@@ -95,16 +110,15 @@ impl World {
         let log =
             Log::open(&home.log(), &config.origin, Arc::new(host_key), Arc::clone(&clock) as Arc<dyn Clock>);
         let log = Arc::new(log.unwrap());
-        let options = HostOptions {
-            capacity,
-            ..HostOptions::new(
-                home.clone(),
-                config.clone(),
-                Arc::clone(&custodian),
-                Arc::clone(&log),
-                Arc::clone(&clock) as Arc<dyn Clock>,
-            )
-        };
+        let mut options = HostOptions::new(
+            home.clone(),
+            config.clone(),
+            Arc::clone(&custodian),
+            Arc::clone(&log),
+            Arc::clone(&clock) as Arc<dyn Clock>,
+        );
+        options.capacity = Capacity::of(8);
+        change(&mut options);
         let host = Host::with_compiler(options, Compiler::Here).unwrap();
         Self { host, home, config, log, clock, store, custodian, operator, author, folder }
     }
@@ -149,9 +163,9 @@ impl World {
     /// As [`Self::signed`], for a component that was built elsewhere.
     fn signed_file(&self, file: &[u8], agent: Agent<'_>) -> UnverifiedComponent {
         let defaults = ManifestDefaults { author: self.author.did(), now: now() };
-        let Agent { name, version, declares, storage, network, .. } = agent;
+        let Agent { name, version, declares, storage, network, tables, .. } = agent;
         let manifest = format!(
-            "name = \"{name}\"\nversion = \"{version}\"\n[capabilities]\n{declares}\n[resources]\nstorage = \"{storage}\"\nnetwork = \"{network}\"\n"
+            "name = \"{name}\"\nversion = \"{version}\"\n[capabilities]\n{declares}\n[resources]\nstorage = \"{storage}\"\nnetwork = \"{network}\"\n{tables}"
         );
         let manifest = AgentManifest::from_toml(&manifest, &defaults).unwrap();
         let envelope = manifest::sign(file, &manifest, &[&self.author]).unwrap();
@@ -178,6 +192,11 @@ impl World {
 
     pub(super) fn revoke_component(&self, component: &UnverifiedComponent) {
         let change = self.store.revoke_component(component.digest(), "a test", self.clock.now()).unwrap();
+        trust::install(&self.home, &self.config, &change.store, &[&self.operator], self.clock.now()).unwrap();
+    }
+
+    pub(super) fn revoke_key(&self, key: Did) {
+        let change = self.store.revoke_key(key, "a test", self.clock.now()).unwrap();
         trust::install(&self.home, &self.config, &change.store, &[&self.operator], self.clock.now()).unwrap();
     }
 

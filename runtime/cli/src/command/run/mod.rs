@@ -68,11 +68,21 @@ pub struct KosRun {
     arguments: Vec<String>,
 }
 
+/// An agent that was launched.
+struct Running {
+    shown: String,
+    is_service: bool,
+    run: Run,
+}
+
 /// What a script needs to know.
 const AFTER_HELP: &str = "\
+Tasks run to their end; services handle messages until they are stopped (Ctrl-C, SIGTERM, kos stop). A
+service that breaks is launched again after a pause.
+
 Limits: memory, cpu (units of fuel), duration, output, payload, table, handles, instances,
-note-bytes, notes-per-minute, accesses-per-minute, secret-bytes, storage, files. A run lowers what is
-granted, it never raises it.
+note-bytes, notes-per-minute, accesses-per-minute, secret-bytes, mailbox, storage, files. A run lowers
+what is granted, it never raises it. In a service, cpu and duration are those of a message.
 
 Exit status, of the first agent in order that did not end well:
   0-255  the agent's own, when it ended by itself
@@ -171,7 +181,9 @@ impl KosRun {
         for (shown, one) in &loaded {
             let options = self.options(one.name(), is_one);
             match signals.start(|| host.start(one, options)) {
-                Some(Ok(run)) => runs.push((shown.clone(), run)),
+                Some(Ok(run)) => {
+                    runs.push(Running { shown: shown.clone(), is_service: one.is_service(), run })
+                }
                 Some(Err(error)) => {
                     refusal = Some(refused(context, shown, &error));
                     signals.stop_all();
@@ -180,7 +192,7 @@ impl KosRun {
                 None => break,
             }
         }
-        let ended = runs.into_iter().map(|(shown, run)| self.wait(context, shown, run)).collect();
+        let ended = self.wait_for_all(context, runs);
         refusal.map_or(Ok(ended), Err)
     }
 
@@ -194,7 +206,18 @@ impl KosRun {
         }
     }
 
-    fn wait(&self, context: &Context, shown: String, run: Run) -> RunEnded {
+    /// Tasks first: the end of one is told while services go on. The result is in the order of the command line.
+    fn wait_for_all(&self, context: &Context, runs: Vec<Running>) -> Vec<RunEnded> {
+        let mut runs: Vec<_> = runs.into_iter().enumerate().collect();
+        runs.sort_by_key(|(_, running)| running.is_service);
+        let mut ended: Vec<_> =
+            runs.into_iter().map(|(place, running)| (place, self.wait(context, running))).collect();
+        ended.sort_by_key(|(place, _)| *place);
+        ended.into_iter().map(|(_, ended)| ended).collect()
+    }
+
+    fn wait(&self, context: &Context, running: Running) -> RunEnded {
+        let Running { shown, run, .. } = running;
         let id = run.id().to_owned();
         let ended = RunEnded { shown, run: id, report: run.wait() };
         ended.tell(context, self);

@@ -230,3 +230,23 @@ fn of_many_first_launches_at_once_all_get_one_identity() {
     });
     assert!(records.iter().all(|record| record == &records[0]));
 }
+
+#[test]
+fn an_agent_that_is_removed_is_somebody_new_and_so_is_the_version_of_its_code() {
+    let (world, agent) = (World::new(), agent(1, "hello"));
+    let first = world.launch(&agent, "2.0.0", 1).unwrap();
+    remove(world.home(), &*world.custodian, &agent).unwrap();
+    assert!(list(world.home(), &world.host.did()).unwrap().is_empty());
+    let second = world.launch(&agent, "1.0.0", 2).unwrap();
+    assert_ne!(second.identity.did, first.identity.did);
+}
+
+#[test]
+fn what_was_removed_in_part_is_removed_by_the_next_attempt() {
+    let (world, agent) = (World::new(), agent(1, "hello"));
+    let first = world.launch(&agent, "1.0.0", 1).unwrap();
+    fs::remove_file(world.file(&agent)).unwrap();
+    remove(world.home(), &*world.custodian, &agent).unwrap();
+    remove(world.home(), &*world.custodian, &agent).unwrap();
+    assert_ne!(world.launch(&agent, "1.0.0", 2).unwrap().identity.did, first.identity.did);
+}

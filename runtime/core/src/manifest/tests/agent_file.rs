@@ -40,6 +40,20 @@ fn an_end_may_be_a_date() {
 }
 
 #[test]
+fn a_service_says_which_instance_handles_a_message_and_is_resident_else() {
+    for (text, instances) in [
+        ("", Instances::Resident),
+        ("[service]\ninstances = \"resident\"\n", Instances::Resident),
+        ("[service]\ninstances = \"per-message\"\n", Instances::PerMessage),
+    ] {
+        assert_eq!(read(&format!("{LEAST}{text}")).unwrap().instances(), instances, "{text}");
+    }
+    for text in ["", "instances = \"many\"", "instances = 1", "instance = \"resident\""] {
+        assert!(read(&format!("{LEAST}[service]\n{text}\n")).is_err(), "{text}");
+    }
+}
+
+#[test]
 fn a_typing_error_in_the_agent_file_refuses_it() {
     for (flaw, text) in [
         ("unknown field", format!("{LEAST}capabilites = 1\n")),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::*;
 use crate::clock::{Clock, ManualClock, SystemClock};
 use crate::custody::LockState;
-use crate::permission::marker::{CryptoHash, CryptoOpen, CryptoSign};
+use crate::permission::marker::{CryptoHash, CryptoOpen, CryptoSign, MessagingSend};
 
 const SIGN: Capability = Capability::CryptoSign;
 /// Enough to meet each other at the same counter, on few cores too.
@@ -90,6 +90,90 @@ fn a_scope_is_covered_while_its_rule_is_in_force_and_spends_nothing() {
     assert!(!gate.covers::<CryptoSign>("receipt-1"));
     gate.revoke_all();
     assert!(!gate.covers::<CryptoSign>("receipt-1"));
+}
+
+/// The forms of a peer for one call: by its identifier, its name, its level.
+const FORMS: [&str; 3] = ["did:key:z6Mk/receipts", "name:notary/receipts", "level:partner/receipts"];
+
+fn sending(rules: &[CapabilityRule]) -> Gate {
+    let grants: Vec<_> = (0..)
+        .zip(rules)
+        .map(|(number, rule)| AgentPermissions {
+            timestamp: at(number),
+            ..grant(&[(Capability::MessagingSend, rule.clone())])
+        })
+        .collect();
+    Gate::new(effective(&grants), Arc::new(ManualClock::at(at(2_000))), silent())
+}
+
+fn sends(gate: &Gate) -> Result<String, (&'static str, String)> {
+    gate.authorize_any::<MessagingSend>(&FORMS)
+        .map(|grant| grant.scope().to_owned())
+        .map_err(|denied| (denied.reason.name(), denied.scope))
+}
+
+#[test]
+fn a_call_with_several_forms_is_allowed_by_the_first_that_is_granted() {
+    for form in FORMS {
+        assert_eq!(sends(&sending(&[allow(&[form])])).unwrap(), form);
+    }
+    assert_eq!(sends(&sending(&[allow(&["level:*", "name:*"])])).unwrap(), FORMS[1]);
+    assert_eq!(sends(&sending(&[allow(&["*"])])).unwrap(), FORMS[0]);
+    let none = sends(&sending(&[allow(&["name:other/*"])])).unwrap_err();
+    assert_eq!(none, ("scope-not-covered", FORMS[0].to_owned()));
+    assert_eq!(sends(&sending(&[])).unwrap_err().0, "not-granted");
+}
+
+#[test]
+fn one_denied_form_refuses_the_call_whatever_allows_another() {
+    for form in FORMS {
+        let denied = format!("!{form}");
+        let gate = sending(&[allow(&["*"]), allow(&[&denied])]);
+        assert_eq!(sends(&gate).unwrap_err(), ("denied-by-rule", form.to_owned()));
+    }
+    assert_eq!(sends(&sending(&[allow(&["*"]), CapabilityRule::denial()])).unwrap_err().0, "denied-by-rule");
+}
+
+#[test]
+fn looking_whether_several_forms_are_covered_spends_nothing_and_heeds_each_denial() {
+    let gate = sending(&[on_condition(&[FORMS[1]], &["uses<=1"])]);
+    assert!(gate.covers_any::<MessagingSend>(&FORMS) && gate.covers_any::<MessagingSend>(&FORMS));
+    assert!(sends(&gate).is_ok(), "looking has spent nothing");
+    let denied = sending(&[allow(&["*"]), allow(&["!level:*"])]);
+    assert!(!denied.covers_any::<MessagingSend>(&FORMS));
+    assert!(denied.covers_any::<MessagingSend>(&FORMS[..2]));
+    gate.revoke_all();
+    assert!(!gate.covers_any::<MessagingSend>(&FORMS));
+}
+
+#[test]
+fn only_the_form_that_allows_spends_a_use() {
+    let gate = sending(&[on_condition(&[FORMS[0]], &["uses<=1"]), on_condition(&[FORMS[2]], &["uses<=2"])]);
+    let scopes: Vec<_> = (0..3).map(|_| sends(&gate).unwrap()).collect();
+    assert_eq!(scopes, [FORMS[0], FORMS[2], FORMS[2]]);
+    assert_eq!(sends(&gate).unwrap_err().0, "exhausted");
+    let denied = sending(&[on_condition(&[FORMS[0]], &["uses<=1"]), allow(&["!level:*"])]);
+    assert_eq!(sends(&denied).unwrap_err().0, "denied-by-rule");
+    assert!(denied.authorize::<MessagingSend>(FORMS[0]).is_ok(), "a refused call has spent nothing");
+}
+
+#[test]
+fn a_call_without_a_form_or_with_one_that_is_no_name_is_refused() {
+    let heard = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&heard);
+    let recorder: Recorder = Arc::new(move |_| {
+        counted.fetch_add(1, Ordering::Relaxed);
+    });
+    let everything = effective(&[grant(&[(Capability::MessagingSend, allow(&["*"]))])]);
+    let gate = Gate::new(everything, Arc::new(ManualClock::at(at(2_000))), recorder);
+    let long = format!("name:{}", "a".repeat(256));
+    for forms in [&[][..], &[""], &[FORMS[0], ""], &[FORMS[0], &long], &["a b", FORMS[0]]] {
+        let denied = gate.authorize_any::<MessagingSend>(forms).unwrap_err();
+        assert_eq!(denied.reason, Reason::MalformedScope, "{forms:?}");
+    }
+    gate.revoke_all();
+    assert_eq!(gate.authorize_any::<MessagingSend>(&FORMS).unwrap_err().reason, Reason::Revoked);
+    assert_eq!(heard.load(Ordering::Relaxed), 6, "each refusal is heard of once");
 }
 
 #[test]
@@ -361,5 +445,5 @@ fn what_needs_no_keys_is_allowed_while_they_are_locked() {
     let keyed = Capability::ALL.into_iter().filter(|capability| capability.needs_keys());
     let names: Vec<_> = keyed.map(Capability::as_str).collect();
     assert_eq!(names.iter().filter(|name| name.starts_with("vault.")).count(), 6);
-    assert_eq!(names.len(), 8, "{names:?}");
+    assert_eq!(names.len(), 10, "{names:?}");
 }

@@ -63,6 +63,7 @@ fn grant(rules: &[(Capability, CapabilityRule)]) -> AgentPermissions {
         signed_by: key(9).did(),
         timestamp: at(1_000),
         allow_rollback: false,
+        service: None,
     }
 }
 

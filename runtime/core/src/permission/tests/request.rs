@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::manifest::{Instances, Service};
 
 const EXAMPLE: &str = r#"
 expires = "30d"           # required; a span, a date, or "never"
@@ -81,6 +82,12 @@ fn an_error_names_the_place_and_the_fix() {
             "line 2, column 7: `compnent` is none of: component, author; did you mean `component`?",
         ),
         ("expires = \"30d\"\nallow_rollback = \"yes\"", "`allow_rollback` must be true or false"),
+        (
+            "expires = \"30d\"\n[service]\ninstances = \"per-mesage\"",
+            "line 3, column 13: `per-mesage` is none of: resident, per-message; did you mean `per-message`?",
+        ),
+        ("expires = \"30d\"\n[service]\ninstance = \"resident\"", "did you mean `instances`?"),
+        ("expires = \"30d\"\n[service]", "`service` must be a table with `instances`"),
         ("expires = \"30d\"\nnot_before = \"never\"", "`not_before` must be a date or a span"),
         (
             "expires = \"30d\"\n[capabilities]\n\"crypto.sgin\" = {}",
@@ -239,6 +246,7 @@ proptest! {
         duration in proptest::option::of(1_u64..1 << 30),
         author_pin in any::<bool>(),
         allow_rollback in any::<bool>(),
+        instances in proptest::option::of(proptest::sample::select(Instances::ALL.to_vec())),
         hosts in proptest::collection::btree_set("[a-z]{1,5}\\.org:4[0-9]", 0..3),
     ) {
         let mut document = grant(&[(Capability::CryptoSign, sign), (Capability::CryptoOpen, open)]);
@@ -255,6 +263,7 @@ proptest! {
             document.pin = Pin::Author { author: agent().author, name: agent().name };
         }
         document.allow_rollback = allow_rollback;
+        document.service = instances.map(|instances| Service { instances });
         document.network_hosts = hosts.iter().map(|host| host.parse().unwrap()).collect();
         if !hosts.is_empty() {
             document.resource_access.network = NetworkAccess::Restricted;

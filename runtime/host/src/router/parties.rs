@@ -1,0 +1,124 @@
+//! The runs that receive in this process.
+//!
+//! In scope: who receives what is for an identifier, and its inbox, which is open from the first message until the last of its
+//! runs has left. Out of scope: judging (`router`).
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use kos_core::clock::Timestamp;
+use kos_core::durable;
+use kos_core::id::Did;
+use kos_core::message::{Accepted, Inbox, Rejection, SignedMessage};
+
+use crate::agent::Powers;
+use crate::mailbox::Mailbox;
+
+/// The runs that receive, by their agents' identifiers.
+pub(super) struct Parties {
+    /// Where the floors of inboxes lie.
+    floors: PathBuf,
+    table: Mutex<HashMap<Did, Seats>>,
+}
+
+/// Who receives for one identifier. It stays when all have left: there are no more than agents of the home.
+#[derive(Default)]
+struct Seats {
+    /// In the order in which they entered.
+    parties: Vec<Arc<Party>>,
+    inbox: Arc<Mutex<Option<Inbox>>>,
+}
+
+/// A run that receives.
+pub(super) struct Party {
+    did: Did,
+    pub(super) mailbox: Mailbox,
+    pub(super) powers: Arc<Powers>,
+    floor: PathBuf,
+    inbox: Arc<Mutex<Option<Inbox>>>,
+    has_left: AtomicBool,
+}
+
+/// A place among those who receive; given back when dropped.
+pub(crate) struct Entered {
+    parties: Arc<Parties>,
+    party: Arc<Party>,
+}
+
+impl Parties {
+    pub(super) fn new(floors: PathBuf) -> Self {
+        Self { floors, table: Mutex::default() }
+    }
+
+    pub(super) fn enter(self: &Arc<Self>, did: Did, mailbox: Mailbox, powers: Arc<Powers>) -> Entered {
+        let text = did.to_string();
+        let key = text.rsplit(':').next().unwrap_or_default();
+        let floor = self.floors.join(format!("{key}.json"));
+        let mut table = self.table();
+        let seats = table.entry(did).or_default();
+        let inbox = Arc::clone(&seats.inbox);
+        let party = Arc::new(Party { did, mailbox, powers, floor, inbox, has_left: AtomicBool::new(false) });
+        seats.parties.push(Arc::clone(&party));
+        Entered { parties: Arc::clone(self), party }
+    }
+
+    /// Who receives what is for `did`.
+    pub(super) fn find(&self, did: &Did) -> Option<Arc<Party>> {
+        self.table().get(did)?.parties.first().cloned()
+    }
+
+    /// Whether it was the last of its agent.
+    fn leave(&self, party: &Arc<Party>) -> bool {
+        let mut table = self.table();
+        let Some(seats) = table.get_mut(&party.did) else { return true };
+        seats.parties.retain(|other| !Arc::ptr_eq(other, party));
+        party.has_left.store(true, Ordering::Release);
+        seats.parties.is_empty()
+    }
+
+    fn table(&self) -> MutexGuard<'_, HashMap<Did, Seats>> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Party {
+    /// Receives a message, once. Waits for the disk.
+    pub(super) fn accept(
+        &self,
+        message: SignedMessage,
+        now: Timestamp,
+        judge: impl FnOnce(&Did) -> Result<(), Rejection>,
+    ) -> Result<Accepted, Rejection> {
+        let mut inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.has_left.load(Ordering::Acquire) {
+            return Err(Rejection::Recipient);
+        }
+        let inbox = match &mut *inbox {
+            Some(inbox) => inbox,
+            closed => closed.insert(self.open()?),
+        };
+        inbox.accept(message, now, judge)
+    }
+
+    fn open(&self) -> Result<Inbox, Rejection> {
+        let unrecorded = |cause: String| Rejection::Unrecorded { cause };
+        if let Some(directory) = self.floor.parent() {
+            durable::create_private_dir(directory).map_err(|error| unrecorded(error.to_string()))?;
+        }
+        Inbox::open(&self.floor, self.did).map_err(|error| unrecorded(error.to_string()))
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        if !self.parties.leave(&self.party) {
+            return;
+        }
+        let inbox = self.party.inbox.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(Err(error)) = inbox.map(Inbox::close) {
+            tracing::warn!(%error, "what is sent to an agent in the next second will be refused");
+        }
+    }
+}
