@@ -115,7 +115,7 @@ fn using(vault: &AuditedVault, limit: &Limit) {
         limit.entries(1, &mut end);
         bare_mac()
     };
-    Ratio::measure(ROUNDS, ours, bare).report("use of a secret, one caller", 1.1, 1);
+    Ratio::measure(ROUNDS, ours, bare).report("use of a secret, one caller", 1.3, 1);
 
     let (done, finished) = mpsc::channel();
     let callers: Vec<Sender<()>> = (0..CALLERS).map(|_| caller(vault.clone(), done.clone())).collect();
@@ -127,7 +127,7 @@ fn using(vault: &AuditedVault, limit: &Limit) {
         limit.entries(CALLERS, &mut end);
         (0..CALLERS).for_each(|_| drop(bare_mac()));
     };
-    Ratio::measure(ROUNDS, ours, bare).report("use of a secret, 64 callers, each", 1.1, CALLERS);
+    Ratio::measure(ROUNDS, ours, bare).report("use of a secret, 64 callers, each", 1.3, CALLERS);
 }
 
 /// A thread that uses the secret once for each word it gets.
@@ -181,5 +181,5 @@ fn unlocking(home: &Home) {
             .unwrap();
         key
     };
-    Ratio::measure(5, ours, bare).report("unlocking by a passphrase", 1.1, 1);
+    Ratio::measure(5, ours, bare).report("unlocking by a passphrase", 1.05, 1);
 }
