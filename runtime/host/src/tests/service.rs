@@ -4,6 +4,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use kos_core::clock::Clock as _;
+use kos_core::custody::Request;
 use kos_core::id::Did;
 
 use super::guests;
@@ -116,6 +117,14 @@ fn the_stricter_of_author_and_operator_counts() {
         assert_eq!([served.count(), served.count()], [1, 1], "{tables}{granted}");
         assert_eq!(served.world.entries_of("agent_launch")[0]["details"]["instances"], "per-message");
     }
+}
+
+#[test]
+fn what_waits_is_not_handled_while_the_keys_are_locked() {
+    let served = Served::new("", "", ONCE);
+    served.world.custodian.ask(Request::Lock).unwrap();
+    assert!(served.send("c").recv().is_err());
+    assert_eq!(served.end().1["usage"]["messages"], serde_json::json!({"handled": 0, "failed": 0}));
 }
 
 #[test]
