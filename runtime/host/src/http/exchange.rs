@@ -125,18 +125,21 @@ async fn converse(
 }
 
 /// The response, if the host understands its framing and could find secrets in it; they are overwritten in its fields.
-fn checked(mut response: Response<Incoming>, mask: Option<&Mask>) -> Result<Response<Incoming>, Error> {
+fn checked<B>(mut response: Response<B>, mask: Option<&Mask>) -> Result<Response<B>, Error> {
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return Err(Error::HttpUpgradeFailed);
+    }
+    // First, as the guest is told the names of codings.
+    if let Some(mask) = mask {
+        mask_fields(response.headers_mut(), mask);
     }
     if let Some(coding) = other_coding(response.headers(), &TRANSFER_ENCODING, "chunked") {
         return Err(Error::HttpResponseTransferCoding(Some(coding)));
     }
-    if let Some(mask) = mask {
-        mask_fields(response.headers_mut(), mask);
-        if let Some(coding) = other_coding(response.headers(), &CONTENT_ENCODING, "identity") {
-            return Err(Error::HttpResponseContentCoding(Some(coding)));
-        }
+    if mask.is_some()
+        && let Some(coding) = other_coding(response.headers(), &CONTENT_ENCODING, "identity")
+    {
+        return Err(Error::HttpResponseContentCoding(Some(coding)));
     }
     Ok(response)
 }
@@ -191,6 +194,19 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
     use super::*;
+
+    #[test]
+    fn no_secret_comes_back_in_the_name_of_a_coding() {
+        let mask = Mask::of([&b"s3cret-t0ken"[..]]);
+        for name in [TRANSFER_ENCODING, CONTENT_ENCODING] {
+            let response = Response::builder().header(&name, "x-s3cret-t0ken").body(()).unwrap();
+            let shown = match checked(response, Some(&mask)).unwrap_err() {
+                Error::HttpResponseTransferCoding(coding) | Error::HttpResponseContentCoding(coding) => coding,
+                other => panic!("{other}"),
+            };
+            assert_eq!(shown.unwrap(), "x-************", "{name}");
+        }
+    }
 
     #[test]
     fn only_a_server_that_is_written_strictly_is_an_audience() {
