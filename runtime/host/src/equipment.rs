@@ -11,7 +11,7 @@ use wasmtime::component::ResourceTable;
 use crate::agent::{Agent, Powers};
 use crate::capability::audit::Notes;
 use crate::capability::messaging::Messages;
-use crate::http::{Http, Tls};
+use crate::http::{Http, Places, Tls};
 use crate::limits::Limiter;
 use crate::network::Network;
 use crate::output::Output;
@@ -29,6 +29,7 @@ pub(crate) struct Equipment {
     pub(crate) memory: MemoryAccess,
     pub(crate) network: Network,
     pub(crate) tls: Arc<Tls>,
+    pub(crate) requests: Places,
     pub(crate) router: Arc<Router>,
     pub(crate) powers: Arc<Powers>,
     pub(crate) directory: Option<Directory>,
@@ -68,7 +69,7 @@ impl Equipment {
             wasi: context.build(),
             table,
             limiter,
-            http: Http::new(Arc::clone(&self.powers), Arc::clone(&self.tls)),
+            http: Http::new(Arc::clone(&self.powers), Arc::clone(&self.tls), self.requests.clone()),
             powers: Arc::clone(&self.powers),
             messages: Messages::new(Arc::clone(&self.router)),
             notes: spent.notes,

@@ -20,6 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use crate::agent::{Agent, Powers};
 use crate::equipment::Equipment;
 use crate::host::Inner;
+use crate::http::Places;
 use crate::linked::Program;
 use crate::load::Loaded;
 use crate::mailbox;
@@ -213,6 +214,7 @@ impl Inner {
             memory: access.memory,
             network: Network::new(access.network, loaded.effective.network_hosts(now).cloned()),
             tls: Arc::clone(&self.tls),
+            requests: Places::default(),
             router: Arc::clone(&self.router),
             powers: Arc::new(self.powers(loaded, &limits, &subject)),
             limits,

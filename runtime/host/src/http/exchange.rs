@@ -14,7 +14,6 @@ use hyper::client::conn::http1;
 use kos_core::audience::Audience;
 use kos_core::permission::Grant;
 use kos_core::permission::marker::HttpRequest;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use wasmtime_wasi::runtime::AbortOnDropJoinHandle;
 use wasmtime_wasi_http::io::TokioIo;
@@ -28,7 +27,7 @@ use super::secret::Templates;
 use super::time::Times;
 use super::tls::Tls;
 use super::watch::Watch;
-use super::{HEADER_BYTES, Sent};
+use super::{HEADER_BYTES, Place, Sent};
 use crate::agent::Powers;
 
 /// The port of `https` (RFC 9110 section 4.2.2).
@@ -39,7 +38,7 @@ pub(super) struct Exchange {
     pub(super) powers: Arc<Powers>,
     pub(super) tls: Arc<Tls>,
     pub(super) budget: Arc<Budget>,
-    pub(super) place: OwnedSemaphorePermit,
+    pub(super) place: Place,
 }
 
 impl Exchange {
@@ -77,7 +76,7 @@ impl Exchange {
         let toll = Toll { watch, budget: Arc::clone(&self.budget) };
         let body = RequestBody { inner: body, toll: toll.clone() };
         let request = Request::from_parts(parts, body);
-        let (response, worker) = converse(request, &self.tls, audience, &toll, times).await?;
+        let (response, worker) = converse(request, &self.tls, (audience, &self.place), &toll, times).await?;
         let response = checked(response, mask.as_ref())?;
         let body =
             |inner| ResponseBody::new(inner, toll, mask, times.between_bytes, self.place).boxed_unsync();
@@ -95,7 +94,7 @@ type Worker = AbortOnDropJoinHandle<()>;
 async fn converse(
     request: Request<RequestBody>,
     tls: &Tls,
-    audience: &Audience,
+    (audience, place): (&Audience, &Place),
     toll: &Toll,
     times: Times,
 ) -> Result<(Response<Incoming>, Worker), Error> {
@@ -103,7 +102,7 @@ async fn converse(
         tracing::error!(%error, "no server can be believed, so no request is made");
         Error::InternalError(None)
     })?;
-    let stream = timeout(times.connect, connect(audience, config)).await;
+    let stream = timeout(times.connect, connect(audience, config, place)).await;
     let stream = TokioIo::new(stream.map_err(|_| Error::ConnectionTimeout)??);
     let (mut sender, connection) = http1::Builder::new()
         .max_buf_size(HEADER_BYTES)
