@@ -228,9 +228,7 @@ impl Gate {
         let state = self.read();
         let is_locked = C::CAPABILITY.needs_keys() && self.lock.is_locked();
         let is_forbidden = state.effective.forbidden(C::CAPABILITY, scopes).is_some();
-        !is_locked
-            && !is_forbidden
-            && scopes.iter().any(|scope| self.covers_in(&state, C::CAPABILITY, scope))
+        !is_locked && !is_forbidden && scopes.iter().any(|scope| self.covers_in(&state, C::CAPABILITY, scope))
     }
 
     /// Puts other permissions of the same component in force, from the next call on. After [`Gate::revoke_all`] it

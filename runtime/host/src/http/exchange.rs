@@ -200,7 +200,9 @@ mod tests {
         for name in [TRANSFER_ENCODING, CONTENT_ENCODING] {
             let response = Response::builder().header(&name, "x-s3cret-t0ken").body(()).unwrap();
             let shown = match checked(response, Some(&mask)).unwrap_err() {
-                Error::HttpResponseTransferCoding(coding) | Error::HttpResponseContentCoding(coding) => coding,
+                Error::HttpResponseTransferCoding(coding) | Error::HttpResponseContentCoding(coding) => {
+                    coding
+                }
                 other => panic!("{other}"),
             };
             assert_eq!(shown.unwrap(), "x-************", "{name}");
