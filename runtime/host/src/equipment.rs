@@ -9,7 +9,6 @@ use kos_core::permission::{Limits, MemoryAccess};
 use wasmtime::component::ResourceTable;
 
 use crate::agent::{Agent, Powers};
-use crate::capability::audit::Notes;
 use crate::capability::messaging::Messages;
 use crate::http::{Http, Places, Tls};
 use crate::limits::Limiter;
@@ -37,7 +36,6 @@ pub(crate) struct Equipment {
 
 /// What one instance leaves to the next of the same run: how much of the run's own limits is spent.
 pub(crate) struct Spent {
-    notes: Notes,
     quota: Option<Quota>,
     calls: u64,
 }
@@ -46,7 +44,7 @@ impl Equipment {
     /// What a run begins with.
     pub(crate) fn unspent(&self) -> std::io::Result<Spent> {
         let quota = self.directory.as_ref().map(|directory| self.quota(directory)).transpose()?;
-        Ok(Spent { notes: Notes::new(self.limits.note_bytes, self.limits.notes_per_minute), quota, calls: 0 })
+        Ok(Spent { quota, calls: 0 })
     }
 
     fn quota(&self, directory: &Directory) -> std::io::Result<Quota> {
@@ -72,7 +70,6 @@ impl Equipment {
             http: Http::new(Arc::clone(&self.powers), Arc::clone(&self.tls), self.requests.clone()),
             powers: Arc::clone(&self.powers),
             messages: Messages::new(Arc::clone(&self.router)),
-            notes: spent.notes,
             network: self.network.clone(),
             quota: spent.quota,
             calls: spent.calls,
@@ -88,12 +85,12 @@ impl Equipment {
             }
             (_, quota) => quota.map(Quota::of_next_instance),
         };
-        self.agent(Spent { quota, ..spent })
+        self.agent(Spent { quota, calls: spent.calls })
     }
 }
 
 impl From<Agent> for Spent {
     fn from(agent: Agent) -> Self {
-        Self { notes: agent.notes, quota: agent.quota, calls: agent.calls }
+        Self { quota: agent.quota, calls: agent.calls }
     }
 }

@@ -249,6 +249,27 @@ fn a_service_that_broke_is_launched_again_and_keeps_what_waits() {
 }
 
 #[test]
+fn what_all_agents_share_is_not_had_anew_by_breaking() {
+    let served = Served::new(
+        "",
+        "note-bytes = \"1KiB\"\nsecret-bytes = \"1KiB\"\naccesses-per-minute = \"1\"",
+        AT_ONCE,
+    );
+    let powers = || {
+        let table = served.world.host.inner.runs.table();
+        table.values().next().map(|run| std::sync::Arc::clone(&run.powers)).unwrap()
+    };
+    let first = powers();
+    assert!(first.admits_secret(1024) && first.admits_access() && first.admits_note(1024).unwrap());
+    assert!(is_broken(&served.ask("t")));
+    assert_eq!(served.count(), 1);
+    let second = powers();
+    assert_ne!(first.subject.run, second.subject.run);
+    assert!(!second.admits_secret(1) && !second.admits_access() && second.admits_note(1).is_err());
+    served.end();
+}
+
+#[test]
 fn a_host_of_one_agent_launches_its_service_again_on_the_thread_that_waits() {
     let served = Served::with("", "", |options| {
         (options.capacity, options.backoff) = (Capacity::ONE, AT_ONCE);
