@@ -11,7 +11,7 @@ use kos_core::custody::KeyHandle;
 use kos_core::custody::agents::AgentRecord;
 use kos_core::log::Log;
 use kos_core::manifest::VerifiedComponent;
-use kos_core::permission::{DenialLedger, Gate};
+use kos_core::permission::{DenialLedger, Gate, Limits};
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
@@ -20,6 +20,7 @@ use crate::capability::messaging::Messages;
 use crate::http::Http;
 use crate::limits::Limiter;
 use crate::network::Network;
+use crate::outcome::Ended;
 use crate::rate::Rate;
 use crate::record::Subject;
 use crate::storage::Quota;
@@ -51,6 +52,28 @@ impl Description {
     }
 }
 
+/// What an agent may still do to the log and the vault, which all agents share. A service that breaks and is launched again has
+/// what the run before has left of it (I7).
+#[derive(Debug)]
+pub(crate) struct Allowance {
+    /// How often secrets are accessed, by whichever interface.
+    accesses: Mutex<Rate>,
+    /// How many bytes of secrets may still be stored.
+    secret_bytes: AtomicU64,
+    /// How much may still be noted.
+    notes: Mutex<Notes>,
+}
+
+impl Allowance {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            accesses: Mutex::new(Rate::per_minute(limits.accesses_per_minute)),
+            secret_bytes: AtomicU64::new(limits.secret_bytes),
+            notes: Mutex::new(Notes::new(limits.note_bytes, limits.notes_per_minute)),
+        }
+    }
+}
+
 /// What stands behind the capabilities of one run.
 pub(crate) struct Powers {
     /// The one gate (I3).
@@ -65,10 +88,8 @@ pub(crate) struct Powers {
     pub(crate) log: Arc<Log>,
     /// The vault of the run's environment.
     pub(crate) vault: AuditedVault,
-    /// How often secrets are accessed, by whichever interface.
-    pub(crate) accesses: Mutex<Rate>,
-    /// How many bytes of secrets the run may still store.
-    pub(crate) secret_bytes: AtomicU64,
+    /// What it may still do to what all agents share.
+    pub(crate) allowance: Arc<Allowance>,
     /// Whose run it is, in the log.
     pub(crate) subject: Arc<Subject>,
     /// The most bytes that one host call may carry.
@@ -80,13 +101,18 @@ pub(crate) struct Powers {
 impl Powers {
     /// Whether the agent's rate allows an access to a secret now, and counts it if so: each is an entry of the log (I7).
     pub(crate) fn admits_access(&self) -> bool {
-        self.accesses.lock().unwrap_or_else(PoisonError::into_inner).admit(Instant::now())
+        self.allowance.accesses.lock().unwrap_or_else(PoisonError::into_inner).admit(Instant::now())
     }
 
     /// Whether the run may store so many bytes more in the vault, which all agents share, and takes them if so (I7).
     pub(crate) fn admits_secret(&self, bytes: u64) -> bool {
         let take = |left: u64| left.checked_sub(bytes);
-        self.secret_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
+        self.allowance.secret_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
+    }
+
+    /// Whether the agent's rate allows a note of so many bytes now. One beyond its size ends the agent.
+    pub(crate) fn admits_note(&self, bytes: usize) -> Result<bool, Ended> {
+        self.allowance.notes.lock().unwrap_or_else(PoisonError::into_inner).admit(bytes, Instant::now())
     }
 }
 
@@ -96,7 +122,6 @@ pub(crate) struct Agent {
     pub(crate) table: ResourceTable,
     pub(crate) limiter: Limiter,
     pub(crate) powers: Arc<Powers>,
-    pub(crate) notes: Notes,
     pub(crate) messages: Messages,
     pub(crate) network: Network,
     pub(crate) http: Http,

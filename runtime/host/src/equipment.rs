@@ -9,9 +9,8 @@ use kos_core::permission::{Limits, MemoryAccess};
 use wasmtime::component::ResourceTable;
 
 use crate::agent::{Agent, Powers};
-use crate::capability::audit::Notes;
 use crate::capability::messaging::Messages;
-use crate::http::{Http, Tls};
+use crate::http::{Http, Places, Tls};
 use crate::limits::Limiter;
 use crate::network::Network;
 use crate::output::Output;
@@ -29,6 +28,7 @@ pub(crate) struct Equipment {
     pub(crate) memory: MemoryAccess,
     pub(crate) network: Network,
     pub(crate) tls: Arc<Tls>,
+    pub(crate) requests: Places,
     pub(crate) router: Arc<Router>,
     pub(crate) powers: Arc<Powers>,
     pub(crate) directory: Option<Directory>,
@@ -36,7 +36,6 @@ pub(crate) struct Equipment {
 
 /// What one instance leaves to the next of the same run: how much of the run's own limits is spent.
 pub(crate) struct Spent {
-    notes: Notes,
     quota: Option<Quota>,
     calls: u64,
 }
@@ -45,7 +44,7 @@ impl Equipment {
     /// What a run begins with.
     pub(crate) fn unspent(&self) -> std::io::Result<Spent> {
         let quota = self.directory.as_ref().map(|directory| self.quota(directory)).transpose()?;
-        Ok(Spent { notes: Notes::new(self.limits.note_bytes, self.limits.notes_per_minute), quota, calls: 0 })
+        Ok(Spent { quota, calls: 0 })
     }
 
     fn quota(&self, directory: &Directory) -> std::io::Result<Quota> {
@@ -68,10 +67,9 @@ impl Equipment {
             wasi: context.build(),
             table,
             limiter,
-            http: Http::new(Arc::clone(&self.powers), Arc::clone(&self.tls)),
+            http: Http::new(Arc::clone(&self.powers), Arc::clone(&self.tls), self.requests.clone()),
             powers: Arc::clone(&self.powers),
             messages: Messages::new(Arc::clone(&self.router)),
-            notes: spent.notes,
             network: self.network.clone(),
             quota: spent.quota,
             calls: spent.calls,
@@ -87,12 +85,12 @@ impl Equipment {
             }
             (_, quota) => quota.map(Quota::of_next_instance),
         };
-        self.agent(Spent { quota, ..spent })
+        self.agent(Spent { quota, calls: spent.calls })
     }
 }
 
 impl From<Agent> for Spent {
     fn from(agent: Agent) -> Self {
-        Self { notes: agent.notes, quota: agent.quota, calls: agent.calls }
+        Self { quota: agent.quota, calls: agent.calls }
     }
 }

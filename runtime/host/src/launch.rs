@@ -4,8 +4,7 @@
 //!
 //! Keeps I5: the launch entry is durable before the agent's first instruction; if it cannot be written, nothing runs.
 
-use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use kos_core::capability::Capability;
 use kos_core::custody::KeyName;
@@ -17,16 +16,16 @@ use kos_core::resource::StorageAccess;
 use tokio::runtime::Runtime;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use crate::agent::{Agent, Powers};
+use crate::agent::{Agent, Allowance, Powers};
 use crate::equipment::Equipment;
 use crate::host::Inner;
+use crate::http::Places;
 use crate::linked::Program;
 use crate::load::Loaded;
 use crate::mailbox;
 use crate::network::Network;
 use crate::outcome::Outcome;
 use crate::output::Sink;
-use crate::rate::Rate;
 use crate::record::Subject;
 use crate::refusal::Refusal;
 use crate::router;
@@ -140,7 +139,7 @@ impl Inner {
                 return self.start_service(loaded, program, options, place, stops);
             }
         };
-        let equipment = self.equipment(loaded, options, limits)?;
+        let equipment = self.equipment(loaded, options, limits, Arc::new(Allowance::new(&limits)))?;
         let mut agent = equipment
             .agent(equipment.unspent().map_err(Refusal::system)?)
             .map_err(|error| Refusal::System { cause: error.to_string() })?;
@@ -194,6 +193,7 @@ impl Inner {
         loaded: &Loaded,
         options: RunOptions,
         limits: Limits,
+        allowance: Arc<Allowance>,
     ) -> Result<Equipment, Refusal> {
         let now = self.clock.now();
         let access = loaded.effective.resources(now);
@@ -213,8 +213,9 @@ impl Inner {
             memory: access.memory,
             network: Network::new(access.network, loaded.effective.network_hosts(now).cloned()),
             tls: Arc::clone(&self.tls),
+            requests: Places::default(),
             router: Arc::clone(&self.router),
-            powers: Arc::new(self.powers(loaded, &limits, &subject)),
+            powers: Arc::new(self.powers(loaded, &limits, &subject, allowance)),
             limits,
             directory,
         })
@@ -235,7 +236,13 @@ impl Inner {
         Ok(())
     }
 
-    fn powers(&self, loaded: &Loaded, limits: &Limits, subject: &Arc<Subject>) -> Powers {
+    fn powers(
+        &self,
+        loaded: &Loaded,
+        limits: &Limits,
+        subject: &Arc<Subject>,
+        allowance: Arc<Allowance>,
+    ) -> Powers {
         let denials = Arc::new(DenialLedger::new());
         let recorder = recorder(&self.log, subject, &denials);
         let mut gate = Gate::new(loaded.effective.clone(), Arc::clone(&self.clock), recorder)
@@ -251,8 +258,7 @@ impl Inner {
             key: Arc::clone(&loaded.key),
             log: Arc::clone(&self.log),
             vault: self.vault.clone(),
-            accesses: Mutex::new(Rate::per_minute(limits.accesses_per_minute)),
-            secret_bytes: AtomicU64::new(limits.secret_bytes),
+            allowance,
             subject: Arc::clone(subject),
             payload: size(limits.payload),
             traffic: Traffic::default(),

@@ -1,8 +1,8 @@
 //! One run of a service: its messages one after another, until it is stopped or breaks.
 //!
 //! A resident service has one instance for all its messages; a per-message one has a fresh instance for each, so that nothing of
-//! one sender reaches another. Fuel and time hold for each message; memory, tables and handles for an instance; output and
-//! remarks for the run.
+//! one sender reaches another. Fuel and time hold for each message; memory, tables and handles for an instance; output for the
+//! run; remarks and secrets for it and all that follow when it breaks.
 //!
 //! In scope: instances, limits and answers. Out of scope: what waits (`mailbox`), and launching again (`supervisor`).
 //!

@@ -196,14 +196,12 @@ impl Gate {
     /// is, after the showing itself was authorised. It allows no call.
     #[must_use]
     pub fn covers<C: CapabilityMarker>(&self, scope: &str) -> bool {
-        let state = self.read();
-        let judged = state.effective.judge(
-            C::CAPABILITY,
-            scope,
-            self.clock.now(),
-            self.environment.as_ref(),
-            |_, _| Ok(()),
-        );
+        self.covers_in(&self.read(), C::CAPABILITY, scope)
+    }
+
+    fn covers_in(&self, state: &State, capability: Capability, scope: &str) -> bool {
+        let now = self.clock.now();
+        let judged = state.effective.judge(capability, scope, now, self.environment.as_ref(), |_, _| Ok(()));
         !state.is_revoked && judged.is_ok()
     }
 
@@ -223,11 +221,14 @@ impl Gate {
         }
     }
 
-    /// As [`Gate::covers`], for what can be named in several forms: none of them is denied by a rule, and one is granted.
+    /// Whether what [`Gate::authorize_any`] has allowed may still be carried out: none of the forms is denied by a rule, one
+    /// is granted, and the keys that it needs are there. It spends nothing.
     #[must_use]
     pub fn covers_any<C: CapabilityMarker>(&self, scopes: &[&str]) -> bool {
-        let is_forbidden = self.read().effective.forbidden(C::CAPABILITY, scopes).is_some();
-        !is_forbidden && scopes.iter().any(|scope| self.covers::<C>(scope))
+        let state = self.read();
+        let is_locked = C::CAPABILITY.needs_keys() && self.lock.is_locked();
+        let is_forbidden = state.effective.forbidden(C::CAPABILITY, scopes).is_some();
+        !is_locked && !is_forbidden && scopes.iter().any(|scope| self.covers_in(&state, C::CAPABILITY, scope))
     }
 
     /// Puts other permissions of the same component in force, from the next call on. After [`Gate::revoke_all`] it

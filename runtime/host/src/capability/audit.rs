@@ -29,7 +29,7 @@ impl audit::Host for Agent {
         if let Err(error) = check(&topic, &text) {
             return Ok(Err(error));
         }
-        if !self.notes.admit(topic.len().saturating_add(text.len()), Instant::now())? {
+        if !self.powers.admits_note(topic.len().saturating_add(text.len()))? {
             return Ok(Err(Error::Limited));
         }
         Ok(write(&grant, &self.powers, &text).await)
@@ -71,7 +71,7 @@ impl Notes {
 
     /// Whether the rate allows a note now. A note beyond the size ends the agent: what it would say is lost either way, and
     /// the reason should not be.
-    fn admit(&mut self, bytes: usize, now: Instant) -> Result<bool, Ended> {
+    pub(crate) fn admit(&mut self, bytes: usize, now: Instant) -> Result<bool, Ended> {
         if !self.rate.admit(now) {
             return Ok(false);
         }

@@ -11,10 +11,10 @@ use ::http::{HeaderMap, HeaderValue};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep};
 use wasmtime_wasi_http::{Error, WasiBody};
 
+use super::Place;
 use super::budget::Budget;
 use super::mask::Mask;
 use super::watch::Watch;
@@ -75,7 +75,7 @@ pub(super) struct ResponseBody {
     trailers: Option<HeaderMap>,
     is_over: bool,
     /// The request's place among those under way, given back with the body.
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl ResponseBody {
@@ -85,7 +85,7 @@ impl ResponseBody {
         toll: Toll,
         mask: Option<Mask>,
         silence: Duration,
-        place: OwnedSemaphorePermit,
+        place: Place,
     ) -> Self {
         let timer = Box::pin(tokio::time::sleep(silence));
         Self { inner, toll, mask, silence, timer, trailers: None, is_over: false, _place: place }

@@ -14,7 +14,6 @@ use hyper::client::conn::http1;
 use kos_core::audience::Audience;
 use kos_core::permission::Grant;
 use kos_core::permission::marker::HttpRequest;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use wasmtime_wasi::runtime::AbortOnDropJoinHandle;
 use wasmtime_wasi_http::io::TokioIo;
@@ -28,7 +27,7 @@ use super::secret::Templates;
 use super::time::Times;
 use super::tls::Tls;
 use super::watch::Watch;
-use super::{HEADER_BYTES, Sent};
+use super::{HEADER_BYTES, Place, Sent};
 use crate::agent::Powers;
 
 /// The port of `https` (RFC 9110 section 4.2.2).
@@ -39,7 +38,7 @@ pub(super) struct Exchange {
     pub(super) powers: Arc<Powers>,
     pub(super) tls: Arc<Tls>,
     pub(super) budget: Arc<Budget>,
-    pub(super) place: OwnedSemaphorePermit,
+    pub(super) place: Place,
 }
 
 impl Exchange {
@@ -77,7 +76,7 @@ impl Exchange {
         let toll = Toll { watch, budget: Arc::clone(&self.budget) };
         let body = RequestBody { inner: body, toll: toll.clone() };
         let request = Request::from_parts(parts, body);
-        let (response, worker) = converse(request, &self.tls, audience, &toll, times).await?;
+        let (response, worker) = converse(request, &self.tls, (audience, &self.place), &toll, times).await?;
         let response = checked(response, mask.as_ref())?;
         let body =
             |inner| ResponseBody::new(inner, toll, mask, times.between_bytes, self.place).boxed_unsync();
@@ -95,7 +94,7 @@ type Worker = AbortOnDropJoinHandle<()>;
 async fn converse(
     request: Request<RequestBody>,
     tls: &Tls,
-    audience: &Audience,
+    (audience, place): (&Audience, &Place),
     toll: &Toll,
     times: Times,
 ) -> Result<(Response<Incoming>, Worker), Error> {
@@ -103,7 +102,7 @@ async fn converse(
         tracing::error!(%error, "no server can be believed, so no request is made");
         Error::InternalError(None)
     })?;
-    let stream = timeout(times.connect, connect(audience, config)).await;
+    let stream = timeout(times.connect, connect(audience, config, place)).await;
     let stream = TokioIo::new(stream.map_err(|_| Error::ConnectionTimeout)??);
     let (mut sender, connection) = http1::Builder::new()
         .max_buf_size(HEADER_BYTES)
@@ -125,18 +124,21 @@ async fn converse(
 }
 
 /// The response, if the host understands its framing and could find secrets in it; they are overwritten in its fields.
-fn checked(mut response: Response<Incoming>, mask: Option<&Mask>) -> Result<Response<Incoming>, Error> {
+fn checked<B>(mut response: Response<B>, mask: Option<&Mask>) -> Result<Response<B>, Error> {
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return Err(Error::HttpUpgradeFailed);
+    }
+    // First, as the guest is told the names of codings.
+    if let Some(mask) = mask {
+        mask_fields(response.headers_mut(), mask);
     }
     if let Some(coding) = other_coding(response.headers(), &TRANSFER_ENCODING, "chunked") {
         return Err(Error::HttpResponseTransferCoding(Some(coding)));
     }
-    if let Some(mask) = mask {
-        mask_fields(response.headers_mut(), mask);
-        if let Some(coding) = other_coding(response.headers(), &CONTENT_ENCODING, "identity") {
-            return Err(Error::HttpResponseContentCoding(Some(coding)));
-        }
+    if mask.is_some()
+        && let Some(coding) = other_coding(response.headers(), &CONTENT_ENCODING, "identity")
+    {
+        return Err(Error::HttpResponseContentCoding(Some(coding)));
     }
     Ok(response)
 }
@@ -191,6 +193,21 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
     use super::*;
+
+    #[test]
+    fn no_secret_comes_back_in_the_name_of_a_coding() {
+        let mask = Mask::of([&b"s3cret-t0ken"[..]]);
+        for name in [TRANSFER_ENCODING, CONTENT_ENCODING] {
+            let response = Response::builder().header(&name, "x-s3cret-t0ken").body(()).unwrap();
+            let shown = match checked(response, Some(&mask)).unwrap_err() {
+                Error::HttpResponseTransferCoding(coding) | Error::HttpResponseContentCoding(coding) => {
+                    coding
+                }
+                other => panic!("{other}"),
+            };
+            assert_eq!(shown.unwrap(), "x-************", "{name}");
+        }
+    }
 
     #[test]
     fn only_a_server_that_is_written_strictly_is_an_audience() {

@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 use ::http::header::{HeaderName, TE, TRAILER};
 use ::http::uri::Scheme;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::component::{Linker, Resource, ResourceTable};
 use wasmtime_wasi_http::p2::bindings::http::outgoing_handler::Host as _;
 use wasmtime_wasi_http::p2::bindings::http::types::{self, ErrorCode};
@@ -59,18 +59,31 @@ const BODY_BYTES: usize = 16 << 10;
 /// Fuel of one request on top of its bytes: a TLS handshake takes about a million instructions.
 const REQUEST_FUEL: u64 = 1_000_000;
 
-/// What one run has of HTTP.
+/// One request's place among those of its run, held by whatever still works for it.
+type Place = Arc<OwnedSemaphorePermit>;
+
+/// The places of one run's requests, whichever of its instances makes them.
+#[derive(Clone)]
+pub(crate) struct Places(Arc<Semaphore>);
+
+impl Default for Places {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(REQUESTS)))
+    }
+}
+
+/// What one instance has of HTTP.
 pub(crate) struct Http {
     context: WasiHttpCtx,
     hooks: Hooks,
 }
 
 impl Http {
-    pub(crate) fn new(powers: Arc<Powers>, tls: Arc<Tls>) -> Self {
+    pub(crate) fn new(powers: Arc<Powers>, tls: Arc<Tls>, places: Places) -> Self {
         let mut context = WasiHttpCtx::new();
         context.set_field_size_limit(HEADER_BYTES);
         let budget = Arc::default();
-        Self { context, hooks: Hooks { powers, tls, budget, places: Arc::new(Semaphore::new(REQUESTS)) } }
+        Self { context, hooks: Hooks { powers, tls, budget, places } }
     }
 
     /// What wasmtime-wasi-http works on.
@@ -131,7 +144,7 @@ struct Hooks {
     powers: Arc<Powers>,
     tls: Arc<Tls>,
     budget: Arc<Budget>,
-    places: Arc<Semaphore>,
+    places: Places,
 }
 
 type Sent = Box<dyn Future<Output = Result<(), Error>> + Send>;
@@ -156,14 +169,14 @@ impl WasiHttpHooks for Hooks {
         options: Option<RequestOptions>,
         _read: Sent,
     ) -> Sending {
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+        let Ok(place) = Arc::clone(&self.places.0).try_acquire_owned() else {
             return Box::new(std::future::ready(Err(Error::ConnectionLimitReached)));
         };
         let exchange = Exchange {
             powers: Arc::clone(&self.powers),
             tls: Arc::clone(&self.tls),
             budget: Arc::clone(&self.budget),
-            place,
+            place: Arc::new(place),
         };
         Box::new(exchange.perform(request, options.unwrap_or_default()))
     }

@@ -4,6 +4,7 @@
 //! somebody waits.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kos_core::id::Did;
@@ -21,6 +22,8 @@ type Asked = (Did, MessageId);
 pub(super) struct Pending(Mutex<HashMap<Asked, Waiting>>);
 
 struct Waiting {
+    /// The same as in its [`Awaited`].
+    place: Arc<()>,
     peer: Did,
     end: End,
 }
@@ -37,12 +40,16 @@ enum End {
 pub(super) struct Awaited<T> {
     pending: Arc<Pending>,
     asked: Asked,
+    place: Arc<()>,
     pub(super) answer: oneshot::Receiver<T>,
 }
 
 impl<T> Drop for Awaited<T> {
     fn drop(&mut self) {
-        self.pending.forget(&self.asked.0, self.asked.1);
+        let mut table = self.pending.table();
+        if table.get(&self.asked).is_some_and(|waiting| Arc::ptr_eq(&waiting.place, &self.place)) {
+            table.remove(&self.asked);
+        }
     }
 }
 
@@ -68,9 +75,12 @@ impl Pending {
         peer: Did,
         end: impl FnOnce(oneshot::Sender<T>) -> End,
     ) -> Awaited<T> {
-        let (sender, answer) = oneshot::channel();
-        self.table().insert(asked, Waiting { peer, end: end(sender) });
-        Awaited { pending: Arc::clone(self), asked, answer }
+        let ((sender, answer), place) = (oneshot::channel(), Arc::new(()));
+        // A copy waits for nothing: the answer is for who asked first.
+        if let Entry::Vacant(free) = self.table().entry(asked) {
+            free.insert(Waiting { place: Arc::clone(&place), peer, end: end(sender) });
+        }
+        Awaited { pending: Arc::clone(self), asked, place, answer }
     }
 
     /// There will be no answer.
@@ -86,7 +96,7 @@ impl Pending {
         let mut table = self.table();
         match table.get(&asked) {
             None => return true,
-            Some(Waiting { peer: other, end: End::Here(_) }) if other == peer => {}
+            Some(Waiting { peer: other, end: End::Here(_), .. }) if other == peer => {}
             Some(_) => return false,
         }
         if let Some(Waiting { end: End::Here(waiting), .. }) = table.remove(&asked) {
@@ -167,6 +177,21 @@ mod tests {
         drop(gone);
         assert!(pending.give(&did(3), &did(2), reply_to(request)));
         assert!(other.answer.try_recv().is_ok());
+    }
+
+    #[test]
+    fn a_copy_of_a_request_takes_nothing_from_the_first() {
+        let (pending, request) = (Arc::new(Pending::default()), MessageId::from_bytes([7; 16]));
+        let mut first = pending.here(did(1), request, did(2));
+        let copy = pending.here(did(1), request, did(2));
+        drop(copy);
+        assert!(pending.give(&did(1), &did(2), reply_to(request)));
+        assert_eq!(first.answer.try_recv().unwrap(), Ok(b"yes".to_vec()));
+        let next = pending.here(did(1), request, did(2));
+        drop(first);
+        assert_eq!(pending.table().len(), 1, "what was answered takes nothing with it");
+        drop(next);
+        assert!(pending.table().is_empty());
     }
 
     #[test]

@@ -12,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::backoff::{Attempts, Next};
 use super::{Handled, Service};
-use crate::agent::Agent;
+use crate::agent::{Agent, Allowance};
 use crate::bindings::ServicePre;
 use crate::host::Inner;
 use crate::launch::{Run, RunOptions};
@@ -32,6 +32,7 @@ struct Plan {
     options: RunOptions,
     stopper: Stopper,
     mailbox: Mailbox,
+    allowance: Arc<Allowance>,
 }
 
 /// A run that has begun, in the log and for others, and has done nothing yet.
@@ -74,6 +75,7 @@ impl Inner {
             options: RunOptions { stdin: Stdin::Empty, ..options },
             stopper: Stopper::default(),
             mailbox,
+            allowance: Arc::new(Allowance::new(&limits)),
         };
         let begun = self.begin(&plan, None, stops)?;
         let (id, stopper) = (begun.run.clone(), plan.stopper.clone());
@@ -93,7 +95,7 @@ impl Inner {
         let loaded = &plan.loaded;
         let limits = self.limits(loaded, &plan.options)?;
         let did = loaded.identifier()?;
-        let equipment = self.equipment(loaded, plan.options.clone(), limits)?;
+        let equipment = self.equipment(loaded, plan.options.clone(), limits, Arc::clone(&plan.allowance))?;
         let powers = Arc::clone(&equipment.powers);
         let handled = Handled::default();
         let service = Service {

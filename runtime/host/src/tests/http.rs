@@ -9,7 +9,7 @@ use wasmtime_wasi_http::{Error, WasiBody};
 
 use super::guests;
 use super::world::{Agent, World, quiet};
-use crate::http::{Http, Tls};
+use crate::http::{Http, Places, Tls};
 
 type Sending = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
 
@@ -35,7 +35,7 @@ fn running(world: &World, rules: &str) -> (Http, crate::Run) {
     world.grant(agent, &format!("[capabilities]\n{rules}\n{limits}"));
     let run = world.launch(agent, quiet()).unwrap();
     let powers = world.host.inner.runs.table().values().next().map(|run| Arc::clone(&run.powers)).unwrap();
-    (Http::new(powers, Arc::new(Tls::of(&world.home))), run)
+    (Http::new(powers, Arc::new(Tls::of(&world.home)), Places::default()), run)
 }
 
 #[test]

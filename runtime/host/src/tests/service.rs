@@ -4,6 +4,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use kos_core::clock::Clock as _;
+use kos_core::custody::Request;
 use kos_core::id::Did;
 
 use super::guests;
@@ -116,6 +117,14 @@ fn the_stricter_of_author_and_operator_counts() {
         assert_eq!([served.count(), served.count()], [1, 1], "{tables}{granted}");
         assert_eq!(served.world.entries_of("agent_launch")[0]["details"]["instances"], "per-message");
     }
+}
+
+#[test]
+fn what_waits_is_not_handled_while_the_keys_are_locked() {
+    let served = Served::new("", "", ONCE);
+    served.world.custodian.ask(Request::Lock).unwrap();
+    assert!(served.send("c").recv().is_err());
+    assert_eq!(served.end().1["usage"]["messages"], serde_json::json!({"handled": 0, "failed": 0}));
 }
 
 #[test]
@@ -237,6 +246,27 @@ fn a_service_that_broke_is_launched_again_and_keeps_what_waits() {
     assert_eq!((launches.len(), exits.len()), (2, 2));
     assert_ne!(launches[0]["details"]["run"], launches[1]["details"]["run"]);
     assert_eq!(exits[0]["details"]["outcome"], "trap");
+}
+
+#[test]
+fn what_all_agents_share_is_not_had_anew_by_breaking() {
+    let served = Served::new(
+        "",
+        "note-bytes = \"1KiB\"\nsecret-bytes = \"1KiB\"\naccesses-per-minute = \"1\"",
+        AT_ONCE,
+    );
+    let powers = || {
+        let table = served.world.host.inner.runs.table();
+        table.values().next().map(|run| std::sync::Arc::clone(&run.powers)).unwrap()
+    };
+    let first = powers();
+    assert!(first.admits_secret(1024) && first.admits_access() && first.admits_note(1024).unwrap());
+    assert!(is_broken(&served.ask("t")));
+    assert_eq!(served.count(), 1);
+    let second = powers();
+    assert_ne!(first.subject.run, second.subject.run);
+    assert!(!second.admits_secret(1) && !second.admits_access() && second.admits_note(1).is_err());
+    served.end();
 }
 
 #[test]

@@ -147,6 +147,16 @@ fn looking_whether_several_forms_are_covered_spends_nothing_and_heeds_each_denia
 }
 
 #[test]
+fn nothing_that_needs_keys_is_covered_in_any_form_while_they_are_locked() {
+    let lock = LockState::default();
+    let gate = sending(&[allow(&["*"])]).locked_by(lock.clone());
+    lock.set(true);
+    assert!(!gate.covers_any::<MessagingSend>(&FORMS));
+    lock.set(false);
+    assert!(gate.covers_any::<MessagingSend>(&FORMS));
+}
+
+#[test]
 fn only_the_form_that_allows_spends_a_use() {
     let gate = sending(&[on_condition(&[FORMS[0]], &["uses<=1"]), on_condition(&[FORMS[2]], &["uses<=2"])]);
     let scopes: Vec<_> = (0..3).map(|_| sends(&gate).unwrap()).collect();
