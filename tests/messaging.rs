@@ -150,6 +150,9 @@ fn an_agent_that_waits_for_an_answer_or_a_message_is_stopped_at_once() {
         let pair = Pair::granted(&format!("{ASKS_PONG}{HEARS_ALL}"), HEARS_ALL);
         let mut agents = pair.start(&["request pong echo x", waits]);
         assert_eq!(heard(&mut agents), "x");
+        // Alone: an end of `pong` would answer the request.
+        pair.world.kos(&["stop", "ping"]).succeeded();
+        poll_until("the end of the agent", || !is_running(&pair.world, "ping"));
         pair.world.kos(&["stop", "--all"]).succeeded();
         agents.wait();
         assert_eq!(exit(&pair.world.entries(), "ping")["details"]["outcome"], "killed", "{waits}");

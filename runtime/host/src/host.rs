@@ -179,11 +179,12 @@ impl Host {
 }
 
 impl Drop for Host {
-    /// Ends every run, and waits until their exits are logged.
+    /// Ends every run, and waits until their exits are logged and those who sent them messages have heard of it.
     fn drop(&mut self) {
         self.stop_all();
         let ended = self.inner.runs.wait_until_empty();
         drop(self.inner.runtime.block_on(async { tokio::time::timeout(GRACE, ended).await }));
+        self.inner.carried.wait_until_none(GRACE);
     }
 }
 
@@ -218,6 +219,7 @@ pub(crate) struct Inner {
     pub(crate) runtime: Arc<Runtime>,
     pub(crate) runs: Arc<Runs>,
     pub(crate) router: Arc<Router>,
+    pub(crate) carried: Arc<control::Carried>,
     pub(crate) backoff: Backoff,
     uses: Mutex<HashMap<AgentRef, Arc<UseLedger>>>,
     pub(crate) generation: AtomicU64,
@@ -253,6 +255,7 @@ impl Inner {
             tls: Arc::new(Tls::of(&options.home)),
             runs: Arc::default(),
             router: Arc::new(router),
+            carried: Arc::default(),
             backoff: options.backoff,
             uses: Mutex::default(),
             generation: AtomicU64::new(0),

@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 pub use client::{ControlError, RunningHost, Told, lock, ps, reload, stop, stop_all, unlock};
 pub(crate) use lock::log_own_locks;
 pub use lock::{LockError, Locker};
+pub(crate) use message::Carried;
 pub use message::{Undeliverable, deliver};
 pub(crate) use server::Server;
 
