@@ -7,6 +7,7 @@
 //! In scope: wasmtime, WASI, the interfaces of the contract, the control socket. Out of scope: the rules and the formats
 //! (`kos_core`), words for people (the command line).
 
+mod access;
 mod agent;
 mod bindings;
 mod cache;

@@ -9,16 +9,16 @@ use ::http::header::{ACCEPT_ENCODING, HeaderName, RANGE};
 use ::http::{HeaderMap, HeaderValue};
 use bytes::Bytes;
 use kos_core::audience::Audience;
-use kos_core::audited_vault::AuditedVaultError;
-use kos_core::custody::{CustodyError, Secret};
+use kos_core::custody::Secret;
 use kos_core::permission::marker::VaultSend;
 use kos_core::permission::{Denied, Grant, Reason};
-use kos_core::vault::{SecretId, VaultError};
+use kos_core::vault::SecretId;
 use wasmtime_wasi_http::Error;
 use zeroize::Zeroizing;
 
 use super::mask::Mask;
 use super::placeholder::Template;
+use crate::access::{Refused, access};
 use crate::agent::Powers;
 
 /// Secrets in one request: a key, its name, a signature, and one to spare.
@@ -96,34 +96,17 @@ async fn send(
     id: &SecretId,
     audience: &Audience,
 ) -> Result<Secret, Error> {
-    if !powers.admits_access() {
-        return Err(Error::ConnectionLimitReached);
-    }
-    let (vault, by) = (powers.vault.clone(), powers.subject.access());
     let (id, audience) = (id.clone(), audience.to_string());
-    let sent = tokio::task::spawn_blocking(move || vault.send(by, &id, &audience)).await;
-    match sent {
-        Ok(Ok(secret)) => Ok(secret),
-        Ok(Err(error)) => Err(told(grant, powers, &error)),
-        Err(_) => Err(Error::InternalError(None)),
-    }
-}
-
-/// What the agent hears of a refusal: a secret that is not there is denied like one that is not granted.
-fn told(grant: Grant<'_, VaultSend>, powers: &Powers, error: &AuditedVaultError) -> Error {
-    let reason = match error {
-        AuditedVaultError::Custody(CustodyError::Vault(VaultError::NoSuchSecret { .. })) => {
-            Reason::NoSuchSecret
-        }
-        AuditedVaultError::Custody(CustodyError::Vault(VaultError::Expired { .. })) => Reason::SecretExpired,
-        // Locked between the gate's answer and this one.
-        AuditedVaultError::Custody(CustodyError::Locked) => Reason::Locked,
-        error => {
+    let sent = access(grant, powers, move |vault, by| vault.send(by, &id, &audience)).await;
+    sent.map_err(|refused| match refused {
+        Refused::Limited => Error::ConnectionLimitReached,
+        Refused::Denied(denied) => heard(&denied),
+        Refused::Vault(error) => {
             tracing::warn!(%error, "a secret was not put into a request");
-            return Error::InternalError(None);
+            Error::InternalError(None)
         }
-    };
-    heard(&powers.gate.withdraw(grant, reason))
+        Refused::Unavailable => Error::InternalError(None),
+    })
 }
 
 /// What the agent hears of a denial. What it may do and only cannot now, it hears so.
