@@ -18,8 +18,6 @@ use crate::unlock::UnlockArguments;
 
 /// What a key is called that `kos init` makes.
 pub const DEFAULT_KEY: &str = "default";
-/// The environment of runs and of secrets where none is named.
-pub const DEFAULT_ENVIRONMENT: &str = "default";
 /// Held while a command changes what is in force, so that two of them do not build on the same version.
 const CHANGE_LOCK: &str = "change.lock";
 

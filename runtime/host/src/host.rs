@@ -20,6 +20,7 @@ use kos_core::id::{AgentRef, Name};
 use kos_core::log::Log;
 use kos_core::manifest::{UnverifiedComponent, VerifiedComponent};
 use kos_core::permission::UseLedger;
+use kos_core::vault::DEFAULT_ENVIRONMENT;
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 use wasmtime::Engine;
@@ -42,9 +43,6 @@ use crate::service::Backoff;
 
 /// The name of the host's own key.
 const HOST_KEY: &str = "default";
-
-/// The environment of a host that was given none, as far as its vault is concerned.
-const ENVIRONMENT: &str = "default";
 
 /// How long a host that ends waits for its runs, whose output may have a slow reader.
 const GRACE: Duration = Duration::from_secs(5);
@@ -305,7 +303,9 @@ impl Inner {
 fn vault(options: &HostOptions) -> Result<AuditedVault, Refusal> {
     let environment = match &options.environment {
         Some(environment) => environment.clone(),
-        None => ENVIRONMENT.parse().map_err(|_| Refusal::System { cause: "no environment".into() })?,
+        None => {
+            DEFAULT_ENVIRONMENT.parse().map_err(|_| Refusal::System { cause: "no environment".into() })?
+        }
     };
     Ok(AuditedVault::new(Arc::clone(&options.custodian), Arc::clone(&options.log), environment))
 }

@@ -18,7 +18,7 @@ use crate::custody::CustodyError;
 use crate::custody::wrap::Sealed;
 
 /// More than this is an archive, which a file that is written whole at each change is not for.
-const VERSIONS_MAX: u32 = 100;
+pub const VERSIONS_MAX: u32 = 100;
 
 /// When secrets were last used or revealed, since the file was written.
 pub(crate) type Accesses = HashMap<SecretId, Timestamp>;

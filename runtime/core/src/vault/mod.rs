@@ -17,16 +17,21 @@ mod secret;
 mod state;
 mod typed;
 
+pub use change::VERSIONS_MAX;
 pub(crate) use change::{Accesses, Circumstances};
 pub(crate) use document::DOCUMENT_MAX;
 pub use error::VaultError;
 pub(crate) use open_secrets::OpenSecrets;
+pub use operation::DERIVED_MAX;
 pub(crate) use operation::carry_out;
 pub use request::{
     Change, Cipher, MacAlgorithm, Noted, Opening, Operation, Recipient, VaultAnswer, VaultRequest,
 };
 pub use secret::{Metadata, SECRET_MAX, SecretId, SecretIdError, SecretType, Version};
 pub(crate) use state::Vault;
+
+/// The environment of runs and of secrets where none is named.
+pub const DEFAULT_ENVIRONMENT: &str = "default";
 
 #[cfg(test)]
 mod tests;

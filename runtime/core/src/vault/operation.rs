@@ -22,8 +22,8 @@ use crate::custody::{CustodyError, Secret, Signature};
 
 /// What a derived key is bound to, before its context.
 const DERIVE_PREFIX: &str = "kos/vault-derive/v1/";
-/// One block of SHA-512: more keys are had under more contexts.
-const DERIVED_MAX: usize = 64;
+/// The most bytes that are derived at once, one block of SHA-512: more keys are had under more contexts.
+pub const DERIVED_MAX: usize = 64;
 /// The nonce of both ciphers.
 const NONCE: usize = 12;
 /// The tag of both ciphers.

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use kos_core::clock::Timestamp;
 use kos_core::custody::Secret;
 use kos_core::permission::marker::{VaultDelete, VaultList, VaultPut, VaultReveal, VaultUse};
-use kos_core::vault::{self as core, Operation, SECRET_MAX};
+use kos_core::vault::{self as core, DERIVED_MAX, Operation, SECRET_MAX};
 use wasmtime::AsContext;
 use wasmtime::component::{Linker, LinkerInstance, WasmList};
 
@@ -25,9 +25,6 @@ use crate::bindings::vault::{Cipher, MacAlgorithm, Metadata};
 
 /// The interface's full name.
 const INTERFACE: &str = "kos:agent/vault@0.1.0";
-
-/// The most bytes that are derived at once. The contract says so.
-const DERIVED_BYTES: usize = 64;
 
 pub(super) fn add_to_linker(linker: &mut Linker<Agent>) -> wasmtime::Result<()> {
     let mut interface = linker.instance(INTERFACE)?;
@@ -86,77 +83,71 @@ async fn delete(mut call: Call<'_>, name: String) -> Answer<()> {
     },))
 }
 
-async fn sign(mut call: Call<'_>, name: String, message: WasmList<u8>) -> Answer<Bytes> {
-    enter_with_key(&mut call, &[name.len(), message.len()])?;
+/// Uses a secret that stays in custody.
+async fn use_secret(
+    mut call: Call<'_>,
+    name: String,
+    lengths: &[usize],
+    operation: impl FnOnce(&Call<'_>) -> Result<Operation, Error>,
+) -> Answer<Bytes> {
+    enter_with_key(&mut call, lengths)?;
     let powers = Arc::clone(&call.data().powers);
     let grant = match powers.gate.authorize::<VaultUse>(&name) {
         Ok(grant) => grant,
         Err(denied) => return Ok((Err(denied.into()),)),
     };
-    let message = bytes(&call, &message);
-    Ok((access::use_secret(grant, &powers, Operation::Sign { message }).await.map(handed),))
+    Ok((match operation(&call) {
+        Ok(operation) => access::use_secret(grant, &powers, operation).await.map(handed),
+        Err(error) => Err(error),
+    },))
+}
+
+async fn sign(call: Call<'_>, name: String, message: WasmList<u8>) -> Answer<Bytes> {
+    let lengths = [name.len(), message.len()];
+    use_secret(call, name, &lengths, |call| Ok(Operation::Sign { message: bytes(call, &message) })).await
 }
 
 type MacArguments = (String, MacAlgorithm, WasmList<u8>);
 
-async fn mac(mut call: Call<'_>, (name, algorithm, message): MacArguments) -> Answer<Bytes> {
-    enter_with_key(&mut call, &[name.len(), message.len()])?;
-    let powers = Arc::clone(&call.data().powers);
-    let grant = match powers.gate.authorize::<VaultUse>(&name) {
-        Ok(grant) => grant,
-        Err(denied) => return Ok((Err(denied.into()),)),
-    };
-    let operation = Operation::Mac { algorithm: algorithm.into(), message: bytes(&call, &message) };
-    Ok((access::use_secret(grant, &powers, operation).await.map(handed),))
+async fn mac(call: Call<'_>, (name, algorithm, message): MacArguments) -> Answer<Bytes> {
+    let lengths = [name.len(), message.len()];
+    let operation =
+        |call: &Call<'_>| Ok(Operation::Mac { algorithm: algorithm.into(), message: bytes(call, &message) });
+    use_secret(call, name, &lengths, operation).await
 }
 
 type CipherArguments = (String, Cipher, WasmList<u8>, WasmList<u8>);
 
-async fn encrypt(
-    mut call: Call<'_>,
-    (name, cipher, associated, plaintext): CipherArguments,
-) -> Answer<Bytes> {
-    enter_with_key(&mut call, &[name.len(), associated.len(), plaintext.len()])?;
-    let powers = Arc::clone(&call.data().powers);
-    let grant = match powers.gate.authorize::<VaultUse>(&name) {
-        Ok(grant) => grant,
-        Err(denied) => return Ok((Err(denied.into()),)),
+async fn encrypt(call: Call<'_>, (name, cipher, associated, plaintext): CipherArguments) -> Answer<Bytes> {
+    let lengths = [name.len(), associated.len(), plaintext.len()];
+    let operation = |call: &Call<'_>| {
+        let (associated, plaintext) = (bytes(call, &associated), Secret::new(bytes(call, &plaintext)));
+        Ok(Operation::Encrypt { cipher: cipher.into(), associated, plaintext })
     };
-    let (associated, plaintext) = (bytes(&call, &associated), Secret::new(bytes(&call, &plaintext)));
-    let operation = Operation::Encrypt { cipher: cipher.into(), associated, plaintext };
-    Ok((access::use_secret(grant, &powers, operation).await.map(handed),))
+    use_secret(call, name, &lengths, operation).await
 }
 
-async fn decrypt(
-    mut call: Call<'_>,
-    (name, cipher, associated, ciphertext): CipherArguments,
-) -> Answer<Bytes> {
-    enter_with_key(&mut call, &[name.len(), associated.len(), ciphertext.len()])?;
-    let powers = Arc::clone(&call.data().powers);
-    let grant = match powers.gate.authorize::<VaultUse>(&name) {
-        Ok(grant) => grant,
-        Err(denied) => return Ok((Err(denied.into()),)),
+async fn decrypt(call: Call<'_>, (name, cipher, associated, ciphertext): CipherArguments) -> Answer<Bytes> {
+    let lengths = [name.len(), associated.len(), ciphertext.len()];
+    let operation = |call: &Call<'_>| {
+        let (associated, ciphertext) = (bytes(call, &associated), bytes(call, &ciphertext));
+        Ok(Operation::Decrypt { cipher: cipher.into(), associated, ciphertext })
     };
-    let (associated, ciphertext) = (bytes(&call, &associated), bytes(&call, &ciphertext));
-    let operation = Operation::Decrypt { cipher: cipher.into(), associated, ciphertext };
-    Ok((access::use_secret(grant, &powers, operation).await.map(handed),))
+    use_secret(call, name, &lengths, operation).await
 }
 
-async fn derive(mut call: Call<'_>, (name, context, length): (String, String, u32)) -> Answer<Bytes> {
-    enter_with_key(&mut call, &[name.len(), context.len()])?;
-    let powers = Arc::clone(&call.data().powers);
-    let grant = match powers.gate.authorize::<VaultUse>(&name) {
-        Ok(grant) => grant,
-        Err(denied) => return Ok((Err(denied.into()),)),
+async fn derive(call: Call<'_>, (name, context, length): (String, String, u32)) -> Answer<Bytes> {
+    let lengths = [name.len(), context.len()];
+    let operation = |_: &Call<'_>| {
+        let length = usize::try_from(length).ok().filter(|length| (1..=DERIVED_MAX).contains(length));
+        let length = length.ok_or_else(|| Error::Invalid("length".into()))?;
+        if is_context(&context) {
+            Ok(Operation::Derive { context, length })
+        } else {
+            Err(Error::Invalid("context".into()))
+        }
     };
-    let Some(length) = usize::try_from(length).ok().filter(|length| (1..=DERIVED_BYTES).contains(length))
-    else {
-        return Ok((Err(Error::Invalid("length".into())),));
-    };
-    if !is_context(&context) {
-        return Ok((Err(Error::Invalid("context".into())),));
-    }
-    Ok((access::use_secret(grant, &powers, Operation::Derive { context, length }).await.map(handed),))
+    use_secret(call, name, &lengths, operation).await
 }
 
 async fn reveal(mut call: Call<'_>, name: String) -> Answer<Bytes> {

@@ -15,6 +15,7 @@ use kos_core::id::Name;
 use kos_core::log::Log;
 use kos_core::manifest::UnverifiedComponent;
 use kos_core::permission::{LimitSet, Limits};
+use kos_core::vault::DEFAULT_ENVIRONMENT;
 use kos_host::{Capacity, Host, HostOptions, Loaded, Progress, Run, RunOptions, Stdin};
 
 use self::lock::LockAfter;
@@ -24,7 +25,7 @@ use super::Ended;
 use crate::component;
 use crate::context::Context;
 use crate::failure::{Failure, stderr_is_terminal};
-use crate::session::{DEFAULT_ENVIRONMENT, Session};
+use crate::session::Session;
 use crate::unlock::UnlockArguments;
 
 /// The exit status when the component is not accepted.

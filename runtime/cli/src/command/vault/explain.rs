@@ -4,11 +4,10 @@ use kos_core::audited_vault::AuditedVaultError;
 use kos_core::custody::CustodyError;
 use kos_core::home::Home;
 use kos_core::id::Name;
-use kos_core::vault::{SecretId, VaultError};
+use kos_core::vault::{DEFAULT_ENVIRONMENT, SecretId, VaultError};
 
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::session::DEFAULT_ENVIRONMENT;
 
 /// A refusal of the vault, with what would change it.
 pub(super) fn explained(context: &Context, environment: &Name, error: AuditedVaultError) -> Failure {

@@ -3,16 +3,13 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use kos_core::vault::{Change, SecretId};
+use kos_core::vault::{Change, SecretId, VERSIONS_MAX};
 use serde_json::{Value, json};
 
 use super::VaultArguments;
 use crate::command::Ended;
 use crate::context::Context;
 use crate::output::{GOOD, paint};
-
-/// The most older versions of a secret that a vault keeps.
-const VERSIONS_MAX: i64 = 100;
 
 /// `kos vault remove TYPE/NAME`.
 #[derive(Debug, Args)]
@@ -97,7 +94,7 @@ impl RotateKey {
 #[command(after_help = "Versions beyond that are removed at once, and with each secret that is stored.")]
 pub struct Keep {
     /// How many older versions of each secret, 0 to 100.
-    #[arg(value_name = "N", value_parser = clap::value_parser!(u32).range(0..=VERSIONS_MAX))]
+    #[arg(value_name = "N", value_parser = clap::value_parser!(u32).range(0..=i64::from(VERSIONS_MAX)))]
     versions: u32,
     #[command(flatten)]
     vault: VaultArguments,

@@ -92,7 +92,7 @@ impl Vault {
 #[derive(Debug, Args)]
 pub struct VaultArguments {
     /// The environment: each has secrets of its own.
-    #[arg(long = "env", value_name = "NAME", default_value = crate::session::DEFAULT_ENVIRONMENT)]
+    #[arg(long = "env", value_name = "NAME", default_value = kos_core::vault::DEFAULT_ENVIRONMENT)]
     environment: Name,
     #[command(flatten)]
     unlock: UnlockArguments,
