@@ -12,7 +12,7 @@ use kos_core::capability::Capability;
 use kos_core::clock::Timestamp;
 use kos_core::message::{BODY_MAX, Content, Topic};
 use kos_core::permission::marker::{MessagingReceive, MessagingSend};
-use kos_core::permission::{Denied, Gate, Reason};
+use kos_core::permission::{Denied, Gate, Grant, Reason};
 use tokio::time::{Instant, timeout_at};
 use wasmtime::AsContext;
 use wasmtime::component::{Linker, WasmList};
@@ -86,13 +86,8 @@ async fn send(mut call: Call<'_>, (to, topic, payload): SendArguments) -> Delive
     enter_with_key(&mut call, &[to.len(), topic.len(), payload.len()])?;
     let (router, powers) = (Arc::clone(&call.data().messages.router), Arc::clone(&call.data().powers));
     let peer = router.peer(&to, &topic);
-    let forms = borrowed(&peer.forms);
-    let grant = match powers.gate.authorize_any::<MessagingSend>(&forms) {
-        Ok(grant) => grant,
-        Err(denied) => return Ok((Err(denied.into()),)),
-    };
-    let (topic, payload) = match checked(&call, &to, &topic, &payload) {
-        Ok(checked) => checked,
+    let (grant, topic, payload) = match allowed(&call, &powers, &peer, (&to, &topic, &payload)) {
+        Ok(allowed) => allowed,
         Err(error) => return Ok((Err(error),)),
     };
     let sent = async {
@@ -108,13 +103,8 @@ async fn request(mut call: Call<'_>, (to, topic, payload, deadline): RequestArgu
     enter_with_key(&mut call, &[to.len(), topic.len(), payload.len()])?;
     let (router, powers) = (Arc::clone(&call.data().messages.router), Arc::clone(&call.data().powers));
     let peer = router.peer(&to, &topic);
-    let forms = borrowed(&peer.forms);
-    let grant = match powers.gate.authorize_any::<MessagingSend>(&forms) {
-        Ok(grant) => grant,
-        Err(denied) => return Ok((Err(denied.into()),)),
-    };
-    let (topic, payload) = match checked(&call, &to, &topic, &payload) {
-        Ok(checked) => checked,
+    let (grant, topic, payload) = match allowed(&call, &powers, &peer, (&to, &topic, &payload)) {
+        Ok(allowed) => allowed,
         Err(error) => return Ok((Err(error),)),
     };
     let patience = waiting(deadline);
@@ -128,13 +118,14 @@ async fn request(mut call: Call<'_>, (to, topic, payload, deadline): RequestArgu
     Ok((answered.await,))
 }
 
-/// The arguments, once the call is one that may be made.
-fn checked(
+/// The proof that a call may be made, and its arguments.
+fn allowed<'a>(
     call: &Call<'_>,
-    to: &str,
-    topic: &str,
-    payload: &WasmList<u8>,
-) -> Result<(Topic, Vec<u8>), DeliveryError> {
+    powers: &'a Powers,
+    peer: &'a Peer,
+    (to, topic, payload): (&str, &str, &WasmList<u8>),
+) -> Result<(Grant<'a, MessagingSend>, Topic, Vec<u8>), DeliveryError> {
+    let grant = powers.gate.authorize_any(&borrowed(&peer.forms))?;
     let invalid = |what: &str| DeliveryError::Invalid(what.into());
     if !Peer::is_named_by(to) {
         return Err(invalid("to"));
@@ -143,7 +134,7 @@ fn checked(
     if payload.len() > BODY_MAX {
         return Err(invalid("payload"));
     }
-    Ok((topic, payload.as_le_slice(call.as_context()).to_vec()))
+    Ok((grant, topic, payload.as_le_slice(call.as_context()).to_vec()))
 }
 
 async fn receive(mut call: Call<'_>, deadline: u64) -> Answer<Option<Message>> {

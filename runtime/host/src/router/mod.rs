@@ -282,21 +282,21 @@ impl Router {
                 _ => Rejection::Denied,
             });
         }
+        let (topic, is_request) = (content.topic().clone(), content.kind() == Kind::Request);
         let message = Message {
             id: header.id().to_string(),
             sender: *header.from(),
             timestamp: header.timestamp(),
-            topic: content.topic().to_string(),
-            is_request: content.kind() == Kind::Request,
-            payload: Vec::new(),
+            topic: topic.to_string(),
+            is_request,
+            payload: content.into_body(),
         };
-        let answer: crate::mailbox::Answer = if message.is_request {
+        let answer: crate::mailbox::Answer = if is_request {
             let (router, by) = (Arc::clone(self), Arc::clone(&party.powers));
-            Unanswered::new(router, by, *header.from(), header.id(), content.topic().clone()).into_answer()
+            Unanswered::new(router, by, *header.from(), header.id(), topic).into_answer()
         } else {
             Box::new(|_| {})
         };
-        let message = Message { payload: content.into_body(), ..message };
         Ok(Arrived::Letter { party: Arc::clone(party), delivery: Box::new(Delivery { message, answer }) })
     }
 
