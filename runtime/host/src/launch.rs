@@ -26,7 +26,7 @@ use crate::mailbox;
 use crate::network::Network;
 use crate::outcome::Outcome;
 use crate::output::Sink;
-use crate::record::Subject;
+use crate::record::{self, Subject};
 use crate::refusal::Refusal;
 use crate::router;
 use crate::run::{ExitReport, Stopper, Task, Usage, size};
@@ -330,11 +330,7 @@ fn recorder(log: &Arc<Log>, subject: &Arc<Subject>, denials: &Arc<DenialLedger>)
     let (log, subject, denials) = (Arc::clone(log), Arc::clone(subject), Arc::clone(denials));
     Arc::new(move |denied| {
         if denials.note(denied) == Noted::First {
-            log.submit(subject.denied(denied), |written| {
-                if let Err(error) = written {
-                    tracing::error!(%error, "a denial could not be logged");
-                }
-            });
+            record::submit(&log, subject.denied(denied), "a denial could not be logged");
         }
     })
 }

@@ -3,7 +3,7 @@
 //! In scope: which facts stand in which entry. Out of scope: when they are written (`launch`, `run`).
 
 use kos_core::id::{Did, Digest};
-use kos_core::log::{Event, EventType, PartyType};
+use kos_core::log::{Event, EventType, Log, PartyType};
 use kos_core::manifest::VerifiedComponent;
 use kos_core::message::{MessageId, Rejection};
 use kos_core::permission::{DenialCount, DenialLedger, Denied, Limits, VerifiedPermissions};
@@ -20,6 +20,15 @@ use crate::traffic::Traffic;
 /// Longest text of a refused launch: a component's import names are as many and as long as its author likes, and an entry that is
 /// too long would not be written at all.
 const EXPLANATION_BYTES: usize = 4096;
+
+/// Appends an entry for which nobody waits. Where it is lost, the host's own diagnostics say so, in these words.
+pub(crate) fn submit(log: &Log, event: Event, lost: &'static str) {
+    log.submit(event, move |written| {
+        if let Err(error) = written {
+            tracing::error!(%error, "{lost}");
+        }
+    });
+}
 
 /// Whose run it is, for every entry about it.
 #[derive(Clone, Debug)]

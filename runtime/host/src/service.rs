@@ -24,6 +24,7 @@ use crate::epoch::Ticks;
 use crate::equipment::{Equipment, Spent};
 use crate::mailbox::{Delivery, Failed, Letters, Message};
 use crate::outcome::Outcome;
+use crate::record;
 use crate::run::{ExitReport, Stopper, Usage, elapsed, exit, prepare, refill, within};
 
 pub use backoff::Backoff;
@@ -217,11 +218,11 @@ impl Work {
         let is_first = self.tally.broken(outcome);
         if is_first && *outcome != Outcome::Killed {
             let powers = &self.equipment.powers;
-            powers.log.submit(powers.subject.broke(outcome), |written| {
-                if let Err(error) = written {
-                    tracing::error!(%error, "a failed message could not be logged");
-                }
-            });
+            record::submit(
+                &powers.log,
+                powers.subject.broke(outcome),
+                "a failed message could not be logged",
+            );
         }
     }
 }

@@ -10,6 +10,7 @@ use kos_core::message::{MessageId, Rejection};
 use serde_json::{Value, json};
 
 use crate::agent::Powers;
+use crate::record;
 
 /// The counts of one run.
 #[derive(Debug, Default)]
@@ -50,10 +51,7 @@ impl Powers {
         if self.traffic.rejected.note(rejection.name(), || *sender) != Noted::First {
             return;
         }
-        self.log.submit(self.subject.rejected(message, sender, rejection), |written| {
-            if let Err(error) = written {
-                tracing::error!(%error, "a rejected message could not be logged");
-            }
-        });
+        let rejected = self.subject.rejected(message, sender, rejection);
+        record::submit(&self.log, rejected, "a rejected message could not be logged");
     }
 }

@@ -11,6 +11,7 @@ use kos_core::custody::{Answer, CustodyError, LockCause, Request, Unlock};
 use kos_core::log::{Event, EventType, LogError, PartyType};
 
 use crate::host::Inner;
+use crate::record;
 
 /// Somebody asked for a lock over the control socket, in the words of the log.
 pub(super) const BY_REQUEST: &str = "request";
@@ -64,11 +65,8 @@ pub(crate) fn log_own_locks(inner: &Arc<Inner>) {
         if cause != LockCause::Asked
             && let Some(inner) = host.upgrade()
         {
-            inner.log.submit(inner.locked(cause.as_str()), |logged| {
-                if let Err(error) = logged {
-                    tracing::error!(%error, "the keys are locked, which could not be logged");
-                }
-            });
+            let locked = inner.locked(cause.as_str());
+            record::submit(&inner.log, locked, "the keys are locked, which could not be logged");
         }
     }));
 }
