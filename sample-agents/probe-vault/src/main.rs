@@ -8,9 +8,11 @@
 //! An answer is what came back, bytes in hex, or the error's word, such as `denied`; with `repeat`, how often each came.
 #![expect(clippy::print_stdout, reason = "the answers are what it is for")]
 
-use std::collections::BTreeMap;
+#[path = "../../probe/src/conversation.rs"]
+mod conversation;
+
+use std::io;
 use std::time::{Duration, UNIX_EPOCH};
-use std::{env, io};
 
 use kos_sdk::Error;
 use kos_sdk::vault::{self, Cipher, Mac};
@@ -19,27 +21,7 @@ use kos_sdk::vault::{self, Cipher, Mac};
 const ASSOCIATED: &[u8] = b"probe";
 
 fn main() -> io::Result<()> {
-    let call = env::args().skip(1).collect::<Vec<_>>().join(" ");
-    if !call.is_empty() {
-        println!("{}", answer(&call));
-        return Ok(());
-    }
-    for line in io::stdin().lines() {
-        println!("{}", answer(&line?));
-    }
-    Ok(())
-}
-
-fn answer(line: &str) -> String {
-    let call: Vec<&str> = line.split_whitespace().collect();
-    let ["repeat", count, call @ ..] = call.as_slice() else {
-        return made(&call).unwrap_or_else(|error| word(&error).to_owned());
-    };
-    let mut counts = BTreeMap::new();
-    for _ in 0..count.parse().unwrap_or(0_u32) {
-        *counts.entry(made(call).map_or_else(|error| word(&error), |_| "ok")).or_insert(0_u32) += 1;
-    }
-    counts.iter().map(|(word, count)| format!("{word} {count}")).collect::<Vec<_>>().join(", ")
+    conversation::hold(made)
 }
 
 fn made(call: &[&str]) -> Result<String, Error> {
@@ -80,13 +62,4 @@ fn known(cipher: &str) -> Result<Cipher, Error> {
 
 fn number<T: std::str::FromStr>(text: &str) -> Result<T, Error> {
     text.parse().map_err(|_| Error::Invalid("number".to_owned()))
-}
-
-fn word(error: &Error) -> &'static str {
-    match error {
-        Error::Denied => "denied",
-        Error::Invalid(_) => "invalid",
-        Error::Limited => "limited",
-        _ => "unavailable",
-    }
 }

@@ -9,11 +9,12 @@
 //! An answer is what came back, bytes in hex, or the error's word, such as `denied`; with `repeat`, how often each came.
 #![expect(clippy::print_stdout, reason = "the answers are what it is for")]
 
-use std::collections::BTreeMap;
+mod conversation;
+
 use std::io::Write as _;
 use std::net::TcpStream;
 use std::sync::Mutex;
-use std::{env, fs, io};
+use std::{fs, io};
 
 use kos_sdk::crypto::{Algorithm, Hasher};
 use kos_sdk::{Error, audit, crypto, identity};
@@ -25,27 +26,7 @@ static CONNECTION: Mutex<Option<TcpStream>> = Mutex::new(None);
 const ASSOCIATED: &[u8] = b"probe";
 
 fn main() -> io::Result<()> {
-    let call = env::args().skip(1).collect::<Vec<_>>().join(" ");
-    if !call.is_empty() {
-        println!("{}", answer(&call));
-        return Ok(());
-    }
-    for line in io::stdin().lines() {
-        println!("{}", answer(&line?));
-    }
-    Ok(())
-}
-
-fn answer(line: &str) -> String {
-    let call: Vec<&str> = line.split_whitespace().collect();
-    let ["repeat", count, call @ ..] = call.as_slice() else {
-        return made(&call).unwrap_or_else(|error| word(&error).to_owned());
-    };
-    let mut counts = BTreeMap::new();
-    for _ in 0..count.parse().unwrap_or(0_u32) {
-        *counts.entry(made(call).map_or_else(|error| word(&error), |_| "ok")).or_insert(0_u32) += 1;
-    }
-    counts.iter().map(|(word, count)| format!("{word} {count}")).collect::<Vec<_>>().join(", ")
+    conversation::hold(made)
 }
 
 fn made(call: &[&str]) -> Result<String, Error> {
@@ -104,13 +85,4 @@ fn algorithm(name: &str) -> Result<Algorithm, Error> {
 
 fn bytes(text: &str) -> Result<Vec<u8>, Error> {
     hex::decode(text).map_err(|_| Error::Invalid("hex".to_owned()))
-}
-
-fn word(error: &Error) -> &'static str {
-    match error {
-        Error::Denied => "denied",
-        Error::Invalid(_) => "invalid",
-        Error::Limited => "limited",
-        _ => "unavailable",
-    }
 }
