@@ -52,6 +52,8 @@ impl ThreadCustodian {
                 if ready.send(Ok(())).is_ok() {
                     serving.serve(&incoming);
                 }
+                // The memory of the stack outlives the thread.
+                locked::erase_stack::<STACK_OF_ALL>();
             }
             // Whoever started the thread waits for this; if it is gone, nobody needs to know.
             Err(error) => drop(ready.send(Err(error))),
