@@ -144,7 +144,7 @@ fn reply(
         let is_the_agent = |sender: &_| {
             if *sender == record.identity.did { Ok(()) } else { Err(Rejection::Untrusted) }
         };
-        Ok(inbox.accept(answer, session.clock.now(), is_the_agent)?)
+        Ok(inbox.accept(answer.judged(&operator.did(), session.clock.now(), is_the_agent)?)?)
     });
     for left in [floor.with_extension("lock"), floor] {
         drop(fs::remove_file(left));

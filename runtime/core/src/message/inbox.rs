@@ -11,6 +11,7 @@ use super::error::{InboxError, Rejection};
 use super::floor::Floor;
 use super::format::Body;
 use super::header::Header;
+use super::judged::Judged;
 use super::replay::Window;
 use super::verify::SignedMessage;
 use crate::clock::Timestamp;
@@ -48,24 +49,17 @@ impl Inbox {
         self.window.floor()
     }
 
-    /// Receives a message, if it is for this recipient, of this time, from a sender that `judge` lets pass, and new; in
-    /// this order. Only then is anything remembered: a refused message changes nothing. `now` is of a clock that never
-    /// goes back ([`crate::clock::MonotoneClock`]).
+    /// Receives a message that was judged for this recipient, if it is new. A refused message changes nothing.
     ///
     /// # Errors
-    /// [`Rejection`]: what `judge` says, or what is wrong with the message.
-    pub fn accept(
-        &mut self,
-        message: SignedMessage,
-        now: Timestamp,
-        judge: impl FnOnce(&Did) -> Result<(), Rejection>,
-    ) -> Result<Accepted, Rejection> {
+    /// [`Rejection::Recipient`], [`Rejection::BehindFloor`], [`Rejection::Replayed`], [`Rejection::Full`] or
+    /// [`Rejection::Unrecorded`].
+    pub fn accept(&mut self, judged: Judged) -> Result<Accepted, Rejection> {
+        let (message, now) = judged.into_parts();
         let header = message.header();
         if header.to() != self.recipient() {
             return Err(Rejection::Recipient);
         }
-        self.window.check_time(header, now)?;
-        judge(header.from())?;
         self.window.check_new(header, now)?;
         self.floor
             .reach(header.timestamp())

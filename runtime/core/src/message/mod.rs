@@ -2,10 +2,10 @@
 //!
 //! Source: the project's specification, `SecureMessage`; RFC 8785 (canonical bytes), DSSE v1.0.2 (the encoding that is
 //! signed), RFC 8032 (Ed25519), RFC 9180 (sealing). A message's life is in its types: [`Draft`], [`SignedMessage`],
-//! [`Accepted`], [`Content`]; each is made of the one before, in one place.
+//! [`Judged`], [`Accepted`], [`Content`]; each is made of the one before, in one place.
 //!
 //! In scope: the format, signing and sealing, verification, and the window in which nothing is received twice. Out of
-//! scope: which sender is trusted and what is granted, which the caller of [`Inbox::accept`] judges; mailboxes and
+//! scope: which sender is trusted and what is granted, which the caller of [`SignedMessage::judged`] says; mailboxes and
 //! transports.
 //!
 //! **The format.** `{encryption?, from, id, nonce, payload?, signature, timestamp, to}`, in canonical form; exactly one
@@ -26,6 +26,7 @@ mod floor;
 mod format;
 mod header;
 mod inbox;
+mod judged;
 mod replay;
 #[cfg(test)]
 mod tests;
@@ -38,6 +39,7 @@ pub use draft::Draft;
 pub use error::{ContentError, DraftError, InboxError, Rejection};
 pub use header::{Header, MessageId};
 pub use inbox::{Accepted, Inbox};
+pub use judged::Judged;
 pub use replay::{IDS_MAX, REMEMBERED_MAX, SENDERS_MAX};
 pub use verify::SignedMessage;
 

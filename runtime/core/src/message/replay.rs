@@ -8,9 +8,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::AGE;
 use super::error::Rejection;
 use super::header::{Header, MessageId};
-use super::{AGE, SKEW};
 use crate::clock::Timestamp;
 use crate::id::Did;
 
@@ -63,23 +63,11 @@ impl Window {
         self.newest
     }
 
-    /// Whether a message is of this time.
-    pub(super) fn check_time(&self, header: &Header, now: Timestamp) -> Result<(), Rejection> {
-        let sent = header.timestamp;
-        if sent > now.saturating_add(SKEW) {
-            return Err(Rejection::Future { sent, now });
-        }
-        if now.saturating_since(sent) >= AGE {
-            return Err(Rejection::Stale { sent, now });
-        }
-        if sent <= self.floor {
-            return Err(Rejection::BehindFloor { sent, floor: self.floor });
-        }
-        Ok(())
-    }
-
-    /// Whether a message, whose time was checked, is new, and can be remembered.
+    /// Whether a message that was judged at `now` is new, and can be remembered.
     pub(super) fn check_new(&self, header: &Header, now: Timestamp) -> Result<(), Rejection> {
+        if header.timestamp <= self.floor {
+            return Err(Rejection::BehindFloor { sent: header.timestamp, floor: self.floor });
+        }
         let floor = self.floor_at(now);
         let Some(sender) = self.senders.get(&header.from) else {
             let is_free = self.has_room_for_a_sender(floor) && self.has_room(floor);

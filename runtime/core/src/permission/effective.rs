@@ -128,7 +128,7 @@ impl Denial {
         self.pattern.as_ref().is_none_or(|pattern| pattern.covers(scope))
     }
 
-    fn covers_pattern(&self, pattern: &ScopePattern) -> bool {
+    pub(super) fn covers_pattern(&self, pattern: &ScopePattern) -> bool {
         self.pattern.as_ref().is_none_or(|denied| denied.covers_pattern(pattern))
     }
 }
@@ -374,7 +374,7 @@ impl CapabilityRules {
     }
 
     /// What a rule and the author's declaration share, and no denial covers as a whole.
-    fn shared<'a>(&'a self, allowance: &'a Allowance) -> impl Iterator<Item = &'a ScopePattern> {
+    pub(super) fn shared<'a>(&'a self, allowance: &'a Allowance) -> impl Iterator<Item = &'a ScopePattern> {
         let declared = self.declared.as_ref().map_or(&[][..], Patterns::as_slice);
         allowance
             .patterns

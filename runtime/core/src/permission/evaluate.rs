@@ -304,7 +304,7 @@ impl Effective {
     }
 
     /// What keeps a rule that covers the scope from allowing, apart from its budget.
-    fn shortfall<'a>(
+    pub(super) fn shortfall<'a>(
         &self,
         allowance: &'a Allowance,
         now: Timestamp,
@@ -336,7 +336,7 @@ impl CapabilityRules {
 
 /// What kept the nearest rule from allowing. Where several rules fall short, the reason told is that of the one that
 /// comes nearest; of equals, the first.
-enum Shortfall<'a> {
+pub(super) enum Shortfall<'a> {
     NotGranted,
     ScopeNotCovered,
     Expired(&'a Allowance, Timestamp),

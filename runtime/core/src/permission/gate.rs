@@ -231,6 +231,28 @@ impl Gate {
         !is_locked && !is_forbidden && scopes.iter().any(|scope| self.covers_in(&state, C::CAPABILITY, scope))
     }
 
+    /// Whether [`Gate::authorize_any`] could allow anything at this moment whose forms begin with these `stems`, and go on in
+    /// the same way. It allows no call, spends nothing and is not recorded.
+    ///
+    /// # Errors
+    /// [`Reason::Locked`] where only the keys are missing, [`Reason::Revoked`], or [`Reason::ScopeNotCovered`].
+    pub fn could_allow<C: CapabilityMarker>(&self, stems: &[&str]) -> Result<(), Reason> {
+        let (state, now) = (self.read(), self.clock.now());
+        let has_left = |budget: &super::effective::Budget| {
+            state.counters.get(budget.index).is_some_and(|counter| counter.check(budget, now).is_ok())
+        };
+        let environment = self.environment.as_ref();
+        if state.is_revoked {
+            Err(Reason::Revoked)
+        } else if !state.effective.reaches(C::CAPABILITY, stems, now, environment, has_left) {
+            Err(Reason::ScopeNotCovered)
+        } else if C::CAPABILITY.needs_keys() && self.lock.is_locked() {
+            Err(Reason::Locked)
+        } else {
+            Ok(())
+        }
+    }
+
     /// Puts other permissions of the same component in force, from the next call on. After [`Gate::revoke_all`] it
     /// changes nothing.
     ///

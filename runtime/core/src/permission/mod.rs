@@ -25,6 +25,7 @@ mod launch;
 mod limit_name;
 mod limits;
 pub mod marker;
+mod reach;
 mod request;
 mod request_error;
 mod request_toml;

@@ -4,7 +4,9 @@
 //! sender may send (`capability::messaging`), what a message is (`kos_core::message`), other processes and hosts.
 //!
 //! A message within the process is signed and verified like any other, and not sealed. What arrives is judged in this order:
-//! its signature, its recipient, its time, its sender's key, whether it is new, its content, and the recipient's own grants.
+//! its signature, its recipient, its time, its sender's key, whether the recipient is granted anything of this sender, whether it
+//! is new, its content, and the recipient's grants for its topic. So a sender that is not heard changes nothing that the recipient
+//! remembers, and hears what it would hear of nobody.
 //!
 //! Keeps I4 (each message is judged by what is in force when it arrives), I7 (a full mailbox holds its senders back, and each
 //! kind of rejection is an entry once) and I9 (nothing is received twice).
@@ -254,7 +256,8 @@ impl Router {
 
     fn judged(self: &Arc<Self>, party: &Arc<Party>, message: SignedMessage) -> Result<Arrived, Rejection> {
         let known = self.known();
-        let accepted = party.accept(message, self.clock.now(), |sender| known.judge(sender))?;
+        let judge = |sender: &Did| known.judge(sender).and_then(|()| self.could_hear(party, &known, sender));
+        let accepted = party.accept(message.judged(&party.did, self.clock.now(), judge)?)?;
         let content = accepted.open(&party.powers.key)?;
         match content.kind() {
             Kind::Reply | Kind::Error => {
@@ -263,6 +266,16 @@ impl Router {
                 if is_theirs { Ok(Arrived::Answer) } else { Err(Rejection::Denied) }
             }
             Kind::Message | Kind::Request => self.letter(party, &known, &accepted, content),
+        }
+    }
+
+    /// Whether anything of a sender could be heard now: some topic that the recipient is granted, or the answer to what it asked.
+    fn could_hear(&self, party: &Party, known: &Directory, sender: &Did) -> Result<(), Rejection> {
+        let stems = known.forms(sender, "");
+        match party.powers.gate.could_allow::<MessagingReceive>(&borrowed(&stems)) {
+            Ok(()) => Ok(()),
+            Err(_) if self.pending.is_asked(&party.did, sender) => Ok(()),
+            Err(reason) => Err(refused(&reason)),
         }
     }
 
@@ -276,12 +289,7 @@ impl Router {
         let header = accepted.header();
         let forms = known.forms(header.from(), content.topic().as_str());
         let allowed = party.powers.gate.authorize_any::<MessagingReceive>(&borrowed(&forms));
-        if let Err(denied) = allowed {
-            return Err(match denied.reason {
-                Reason::Locked => Rejection::Custody { cause: denied.reason.to_string() },
-                _ => Rejection::Denied,
-            });
-        }
+        let _heard = allowed.map_err(|denied| refused(&denied.reason))?;
         let (topic, is_request) = (content.topic().clone(), content.kind() == Kind::Request);
         let message = Message {
             id: header.id().to_string(),
@@ -323,6 +331,14 @@ impl Router {
 
     fn known(&self) -> Arc<Directory> {
         self.known.now(self.clock.now())
+    }
+}
+
+/// What a recipient's gate says of a sender.
+fn refused(reason: &Reason) -> Rejection {
+    match reason {
+        Reason::Locked => Rejection::Custody { cause: reason.to_string() },
+        _ => Rejection::Denied,
     }
 }
 

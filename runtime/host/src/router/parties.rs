@@ -8,10 +8,9 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use kos_core::clock::Timestamp;
 use kos_core::durable;
 use kos_core::id::Did;
-use kos_core::message::{Accepted, Inbox, Rejection, SignedMessage};
+use kos_core::message::{Accepted, Inbox, Judged, Rejection};
 
 use crate::agent::Powers;
 use crate::mailbox::Mailbox;
@@ -33,7 +32,7 @@ struct Seats {
 
 /// A run that receives.
 pub(super) struct Party {
-    did: Did,
+    pub(super) did: Did,
     pub(super) mailbox: Mailbox,
     pub(super) powers: Arc<Powers>,
     floor: PathBuf,
@@ -85,12 +84,7 @@ impl Parties {
 
 impl Party {
     /// Receives a message, once. Waits for the disk.
-    pub(super) fn accept(
-        &self,
-        message: SignedMessage,
-        now: Timestamp,
-        judge: impl FnOnce(&Did) -> Result<(), Rejection>,
-    ) -> Result<Accepted, Rejection> {
+    pub(super) fn accept(&self, judged: Judged) -> Result<Accepted, Rejection> {
         let mut inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
         if self.has_left.load(Ordering::Acquire) {
             return Err(Rejection::Recipient);
@@ -99,7 +93,7 @@ impl Party {
             Some(inbox) => inbox,
             closed => closed.insert(self.open()?),
         };
-        inbox.accept(message, now, judge)
+        inbox.accept(judged)
     }
 
     fn open(&self) -> Result<Inbox, Rejection> {

@@ -17,9 +17,12 @@ pub(super) type Reply = Result<Vec<u8>, Option<String>>;
 /// A request, by who sent it and its identifier, which senders choose.
 type Asked = (Did, MessageId);
 
-/// The requests without an answer.
+/// The request is there, and another's to answer.
+struct SomebodyElses;
+
+/// The requests without an answer, by their senders.
 #[derive(Default)]
-pub(super) struct Pending(Mutex<HashMap<Asked, Waiting>>);
+pub(super) struct Pending(Mutex<HashMap<Did, HashMap<MessageId, Waiting>>>);
 
 struct Waiting {
     /// The same as in its [`Awaited`].
@@ -46,10 +49,8 @@ pub(super) struct Awaited<T> {
 
 impl<T> Drop for Awaited<T> {
     fn drop(&mut self) {
-        let mut table = self.pending.table();
-        if table.get(&self.asked).is_some_and(|waiting| Arc::ptr_eq(&waiting.place, &self.place)) {
-            table.remove(&self.asked);
-        }
+        let is_this = |waiting: &Waiting| Arc::ptr_eq(&waiting.place, &self.place);
+        drop(self.pending.take(&self.asked, is_this));
     }
 }
 
@@ -77,7 +78,7 @@ impl Pending {
     ) -> Awaited<T> {
         let ((sender, answer), place) = (oneshot::channel(), Arc::new(()));
         // A copy waits for nothing: the answer is for who asked first.
-        if let Entry::Vacant(free) = self.table().entry(asked) {
+        if let Entry::Vacant(free) = self.table().entry(asked.0).or_default().entry(asked.1) {
             free.insert(Waiting { place: Arc::clone(&place), peer, end: end(sender) });
         }
         Awaited { pending: Arc::clone(self), asked, place, answer }
@@ -85,25 +86,29 @@ impl Pending {
 
     /// There will be no answer.
     pub(super) fn forget(&self, from: &Did, request: MessageId) {
-        self.table().remove(&(*from, request));
+        drop(self.take(&(*from, request), |_| true));
+    }
+
+    /// Whether somebody waits for an answer of `peer` to an agent of this host.
+    pub(super) fn is_asked(&self, asker: &Did, peer: &Did) -> bool {
+        let is_theirs = |waiting: &Waiting| waiting.peer == *peer && matches!(waiting.end, End::Here(_));
+        self.table().get(asker).is_some_and(|requests| requests.values().any(is_theirs))
     }
 
     /// Gives an answer from `peer` to the agent of this host that waits for it. False if it asked somebody else; an answer
     /// that nobody waits for any more is none.
     pub(super) fn give(&self, to: &Did, peer: &Did, content: Content) -> bool {
         let Some(request) = content.in_reply_to() else { return false };
-        let asked = (*to, request);
-        let mut table = self.table();
-        match table.get(&asked) {
-            None => return true,
-            Some(Waiting { peer: other, end: End::Here(_), .. }) if other == peer => {}
-            Some(_) => return false,
+        let is_theirs = |waiting: &Waiting| waiting.peer == *peer && matches!(waiting.end, End::Here(_));
+        match self.take(&(*to, request), is_theirs) {
+            Ok(Some(Waiting { end: End::Here(waiting), .. })) => {
+                // Nobody waits any more when the agent was stopped.
+                let _ = waiting.send(reply(content));
+                true
+            }
+            Ok(_) => true,
+            Err(SomebodyElses) => false,
         }
-        if let Some(Waiting { end: End::Here(waiting), .. }) = table.remove(&asked) {
-            // Nobody waits any more when the agent was stopped.
-            let _ = waiting.send(reply(content));
-        }
-        true
     }
 
     /// Gives an answer to whoever waits for it outside, or back.
@@ -112,21 +117,39 @@ impl Pending {
         request: MessageId,
         answer: SignedMessage,
     ) -> Result<(), Box<SignedMessage>> {
-        let asked = (*answer.header().to(), request);
-        let mut table = self.table();
         let is_theirs = |waiting: &Waiting| {
             matches!(waiting.end, End::Outside(_)) && waiting.peer == *answer.header().from()
         };
-        if !table.get(&asked).is_some_and(is_theirs) {
-            return Err(Box::new(answer));
+        match self.take(&(*answer.header().to(), request), is_theirs) {
+            Ok(Some(Waiting { end: End::Outside(waiting), .. })) => {
+                let _ = waiting.send(answer);
+                Ok(())
+            }
+            Ok(_) | Err(SomebodyElses) => Err(Box::new(answer)),
         }
-        if let Some(Waiting { end: End::Outside(waiting), .. }) = table.remove(&asked) {
-            let _ = waiting.send(answer);
-        }
-        Ok(())
     }
 
-    fn table(&self) -> MutexGuard<'_, HashMap<Asked, Waiting>> {
+    /// Takes a request out, if there is one and `is_meant` says so of it.
+    fn take(
+        &self,
+        (from, request): &Asked,
+        is_meant: impl FnOnce(&Waiting) -> bool,
+    ) -> Result<Option<Waiting>, SomebodyElses> {
+        let mut table = self.table();
+        let Some(requests) = table.get_mut(from) else { return Ok(None) };
+        match requests.get(request) {
+            None => return Ok(None),
+            Some(waiting) if is_meant(waiting) => {}
+            Some(_) => return Err(SomebodyElses),
+        }
+        let taken = requests.remove(request);
+        if requests.is_empty() {
+            table.remove(from);
+        }
+        Ok(taken)
+    }
+
+    fn table(&self) -> MutexGuard<'_, HashMap<Did, HashMap<MessageId, Waiting>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

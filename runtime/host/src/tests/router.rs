@@ -6,7 +6,7 @@ use std::time::Duration;
 use kos_core::clock::{Clock as _, Timestamp};
 use kos_core::crypto::{self, SecretKey, Signer as _};
 use kos_core::custody::agents::{self, Rollback, Sighting};
-use kos_core::custody::{KeyHandle, KeyName};
+use kos_core::custody::{KeyHandle, KeyName, Request, Unlock};
 use kos_core::id::{AgentRef, Did, TrustLevel};
 use kos_core::message::{Content, Draft, SignedMessage};
 
@@ -117,6 +117,43 @@ fn each_kind_of_rejection_is_an_entry_once_and_then_a_count() {
 }
 
 #[test]
+fn whoever_is_not_heard_leaves_no_trace_and_hears_what_it_would_of_nobody() {
+    let served = Served::new();
+    let (now, stranger) = (served.world.clock.now(), SecretKey::from_seed(&[41; 32]));
+    let remembered = |world: &World| {
+        let files = std::fs::read_dir(world.home.messages()).unwrap().map(|file| file.unwrap().path());
+        files.map(|file| std::fs::read(file).unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(served.carry(served.request(&stranger, "t", now)).unwrap_err(), Undelivered::Unreachable);
+    assert!(remembered(&served.world).is_empty(), "nothing is opened for a stranger");
+    assert!(served.carry(served.request(&sender(), "t", now)).is_ok());
+    served.run.stopper().stop();
+    let Served { world, run, .. } = served;
+    run.wait();
+    let before = remembered(&world);
+    let (run, did) = serve(&world, &world.host);
+    let served = Served { world, run, did };
+    for sent in [now, now.saturating_add(Duration::from_secs(1))] {
+        for topic in ["t", "other"] {
+            let refused = served.carry(served.request(&stranger, topic, sent)).unwrap_err();
+            assert_eq!(refused, Undelivered::Unreachable);
+        }
+    }
+    assert_eq!(remembered(&served.world), before);
+    let known = served.carry(served.request(&sender(), "t", now)).unwrap_err();
+    assert_eq!(known, Undelivered::Unavailable, "whoever is heard hears why");
+    served.world.custodian.ask(Request::Lock).unwrap();
+    let later = now.saturating_add(Duration::from_secs(1));
+    assert_eq!(served.carry(served.request(&stranger, "t", later)).unwrap_err(), Undelivered::Unreachable);
+    let known = served.request(&sender(), "t", later);
+    assert_eq!(served.carry(known.clone()).unwrap_err(), Undelivered::Unavailable);
+    let with = Unlock::KeyFile(served.world.folder().join("key"));
+    served.world.custodian.ask(Request::Unlock { with }).unwrap();
+    assert!(served.carry(known).is_ok(), "what met locked keys was not received");
+    assert_eq!(served.end().0, ["denied", "denied", "behind-floor", "custody"]);
+}
+
+#[test]
 fn a_revoked_sender_is_refused_from_the_next_message_on() {
     let served = Served::new();
     let now = served.world.clock.now();
@@ -149,9 +186,11 @@ fn of_two_hosts_with_the_same_agent_the_first_that_hears_of_it_receives() {
     let now = served.world.clock.now();
     assert!(served.carry(served.request(&sender(), "t", now)).is_ok());
     assert_eq!(carry(&other, served.request(&sender(), "t", now)).unwrap_err(), Undelivered::Unavailable);
+    let stranger = SecretKey::from_seed(&[41; 32]);
+    assert_eq!(carry(&other, served.request(&stranger, "t", now)).unwrap_err(), Undelivered::Unreachable);
     run.stopper().stop();
     run.wait();
-    assert_eq!(served.end().0, ["unrecorded"]);
+    assert_eq!(served.end().0, ["unrecorded", "denied"]);
 }
 
 #[test]

@@ -120,7 +120,8 @@ impl Receiver {
 
     fn accept(&mut self, bytes: &[u8], now: Timestamp) -> Result<Accepted, Rejection> {
         let message = SignedMessage::verify(bytes.to_vec())?;
-        self.inbox().accept(message, now, |_| Ok(()))
+        let judged = message.judged(&self.party.did(), now, |_| Ok(()))?;
+        self.inbox().accept(judged)
     }
 
     fn open(&self, accepted: &Accepted) -> Result<Content, Rejection> {

@@ -38,7 +38,8 @@ fn a_key_in_custody_opens_what_is_for_it_alone() {
         let message =
             if is_sealed { draft.sealed(&bob.public().agreement_key) } else { draft.signed() }.unwrap();
         let message = SignedMessage::verify(message.into_bytes()).unwrap();
-        let accepted = inbox.accept(message, at(0), |_| Ok(())).unwrap();
+        let judged = message.judged(&bob.did(), at(0), |_| Ok(())).unwrap();
+        let accepted = inbox.accept(judged).unwrap();
         assert_eq!(accepted.open(&bob).unwrap().body(), b"hello");
         assert_eq!(accepted.open(&alice).unwrap_err(), Rejection::Recipient);
     }
@@ -69,7 +70,7 @@ fn a_refused_sender_changes_nothing_and_may_be_heard_later() {
     let before = me.inbox().window().clone();
     for rejection in [Rejection::Untrusted, Rejection::Revoked, Rejection::Denied] {
         let message = SignedMessage::verify(bytes.clone()).unwrap();
-        let refused = me.inbox().accept(message, at(0), |_| Err(rejection.clone())).unwrap_err();
+        let refused = message.judged(&me.party.did(), at(0), |_| Err(rejection.clone())).unwrap_err();
         assert_eq!(refused, rejection);
         assert_eq!(*me.inbox().window(), before);
         assert_eq!(me.file(), None, "nothing is written for a stranger");
@@ -79,7 +80,7 @@ fn a_refused_sender_changes_nothing_and_may_be_heard_later() {
 
 #[test]
 fn the_judge_is_not_asked_about_what_is_for_others_or_of_another_time() {
-    let (mut me, sender, mut dice) = (Receiver::new(1), Party::new(2), Dice(1));
+    let (me, sender, mut dice) = (Receiver::new(1), Party::new(2), Dice(1));
     let unasked = |_: &Did| -> Result<(), Rejection> { panic!("asked") };
     for (bytes, expected) in [
         (plain(&sender, &sender, at(0), &mut dice), "recipient"),
@@ -87,8 +88,17 @@ fn the_judge_is_not_asked_about_what_is_for_others_or_of_another_time() {
         (plain(&sender, &me.party, at(900_000), &mut dice), "future"),
     ] {
         let message = SignedMessage::verify(bytes).unwrap();
-        assert_eq!(me.inbox().accept(message, at(400_000), unasked).unwrap_err().name(), expected);
+        let refused = message.judged(&me.party.did(), at(400_000), unasked).unwrap_err();
+        assert_eq!(refused.name(), expected);
     }
+}
+
+#[test]
+fn what_was_judged_for_one_recipient_is_not_received_by_another() {
+    let (mut me, other, sender) = (Receiver::new(1), Party::new(3), Party::new(2));
+    let message = SignedMessage::verify(plain(&sender, &other, at(0), &mut Dice(1))).unwrap();
+    let judged = message.judged(&other.did(), at(0), |_| Ok(())).unwrap();
+    assert_eq!(me.inbox().accept(judged).unwrap_err(), Rejection::Recipient);
 }
 
 #[test]

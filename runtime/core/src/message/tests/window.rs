@@ -20,8 +20,10 @@ fn header(from: Did, id: u64, sent: u64) -> Header {
 }
 
 fn receive(window: &mut Window, header: &Header, now: u64) -> &'static str {
-    let checked = window.check_time(header, at(now)).and_then(|()| window.check_new(header, at(now)));
-    match checked {
+    let sent = header.timestamp;
+    let is_of_this_time = sent <= at(now).saturating_add(SKEW) && at(now).saturating_since(sent) < AGE;
+    match window.check_new(header, at(now)) {
+        _ if !is_of_this_time => "of another time",
         Ok(()) => {
             window.remember(header, at(now));
             "received"

@@ -5,6 +5,7 @@
 mod document;
 mod evaluate;
 mod gate;
+mod reach;
 mod reference;
 mod request;
 mod store;
