@@ -6,7 +6,6 @@
 
 use std::sync::Arc;
 
-use kos_core::capability::Capability;
 use kos_core::custody::KeyName;
 use kos_core::ledger::Noted;
 use kos_core::log::Log;
@@ -151,16 +150,14 @@ impl Inner {
         Ok(self.spawn(loaded, &powers, task, (place, reachable), stops))
     }
 
-    /// Makes a task with a capability of messages reachable, until the result is dropped.
+    /// Makes a task reachable that has messages, until the result is dropped. What it may send and take is judged then.
     fn reachable(
         &self,
         loaded: &Loaded,
         agent: &mut Agent,
         limits: &Limits,
     ) -> Result<Option<router::Entered>, Refusal> {
-        let is_messaging =
-            |capability| matches!(capability, Capability::MessagingSend | Capability::MessagingReceive);
-        if !agent.powers.gate.held().iter().any(|held| is_messaging(held.capability)) {
+        if !loaded.has_messages {
             return Ok(None);
         }
         let (mailbox, letters) = mailbox::mailbox(size(limits.mailbox));

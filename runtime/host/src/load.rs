@@ -21,6 +21,7 @@ use wasmtime::component::Component;
 
 use crate::agent::Description;
 use crate::cache::{CacheError, Cached};
+use crate::capability::Interface;
 use crate::host::Inner;
 use crate::interfaces::Imports;
 use crate::linked::Program;
@@ -69,6 +70,8 @@ pub struct Loaded {
     pub(crate) key: Arc<KeyHandle>,
     pub(crate) program: Program,
     pub(crate) cached: Cached,
+    /// Whether it can send and take messages, which it may be granted at any time.
+    pub(crate) has_messages: bool,
     pub(crate) uses: Arc<UseLedger>,
     pub(crate) generation: u64,
 }
@@ -145,6 +148,7 @@ impl Inner {
             key: Arc::new(key),
             program,
             cached,
+            has_messages: imports.interfaces.contains(&Interface::Messaging),
             generation,
         })
     }

@@ -9,12 +9,14 @@
 //! Keeps I7: a message costs no more than its limits, and waiting for one costs nothing.
 
 mod backoff;
+mod charges;
 pub(crate) mod supervisor;
 mod tally;
 
 use std::sync::Arc;
 use std::time::Instant;
 
+use kos_core::id::Did;
 use kos_core::manifest::Instances;
 use wasmtime::Store;
 
@@ -44,26 +46,27 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// Handles messages until it is stopped or breaks, and returns when its exit entry is durable.
-    pub(crate) async fn run(self, letters: &mut Letters) -> ExitReport {
+    /// Handles messages until it is stopped or breaks, and returns when its exit entry is durable. If a message broke it, with who
+    /// sent that.
+    pub(crate) async fn run(self, letters: &mut Letters) -> (ExitReport, Option<Did>) {
         let Self { program, instances, spent, equipment, stopper, ticks, handled } = self;
         let powers = Arc::clone(&equipment.powers);
         let started = Instant::now();
         let (tally, usage) = (Tally::new(handled), Usage::default());
-        let mut work = Work { program, equipment, stopper, ticks, tally, usage };
+        let mut work = Work { program, equipment, stopper, ticks, tally, usage, broken_by: None };
         let outcome = match instances {
             Instances::Resident => work.resident(spent, letters).await,
             Instances::PerMessage => work.per_message(spent, letters).await,
         };
         let duration = elapsed(started);
-        let Work { equipment, tally, usage, .. } = work;
+        let Work { equipment, tally, usage, broken_by, .. } = work;
         equipment.output.finish().await;
         let output = equipment.output.written();
         let (sent, received) = powers.traffic.counts();
         let usage = Usage { duration, output, sent, received, messages: Some(tally.messages), ..usage };
         drop(equipment);
         let unlogged = exit(&powers, &outcome, &usage).await.err();
-        ExitReport { outcome, usage, unlogged }
+        (ExitReport { outcome, usage, unlogged }, broken_by)
     }
 }
 
@@ -78,6 +81,8 @@ struct Work {
     ticks: Ticks,
     tally: Tally,
     usage: Usage,
+    /// Who sent the message that ended the run.
+    broken_by: Option<Did>,
 }
 
 impl Work {
@@ -92,10 +97,12 @@ impl Work {
             Err(outcome) => return outcome,
         };
         while let Some(Delivery { message, answer }) = self.next(letters).await {
+            let sender = message.sender;
             match self.handle(&mut store, &instance, message).await {
                 Ok(said) => answer(self.said(said)),
                 Err(outcome) => {
                     self.tally.broken(&outcome);
+                    self.broken_by = Some(sender).filter(|_| outcome != Outcome::Killed);
                     answer(Err(Failed::Broken));
                     return outcome;
                 }
@@ -115,6 +122,7 @@ impl Work {
                     return Outcome::from(&error);
                 }
             };
+            let sender = message.sender;
             let handled = self.handle_alone(&mut store, message).await;
             spent = Spent::from(store.into_data());
             match handled {
@@ -123,6 +131,7 @@ impl Work {
                     self.broke(&outcome);
                     answer(Err(Failed::Broken));
                     if ends_the_run(&outcome) {
+                        self.broken_by = Some(sender).filter(|_| outcome != Outcome::Killed);
                         return outcome;
                     }
                 }
@@ -144,7 +153,7 @@ impl Work {
             let delivery = tokio::select! {
                 biased;
                 () = self.stopper.stopped() => None,
-                delivery = letters.next() => delivery,
+                delivery = letters.next() => Some(delivery),
             }?;
             if router.may_still_receive(powers, &delivery.message) {
                 return Some(delivery);

@@ -161,7 +161,7 @@ async fn receive(mut call: Call<'_>, deadline: u64) -> Answer<Option<Message>> {
 /// The next message that may still be received; what may not any more goes back unhandled.
 async fn next(router: &Router, powers: &Powers, letters: &mut Letters, until: Instant) -> Option<Delivery> {
     loop {
-        let delivery = timeout_at(until, letters.next()).await.ok().flatten()?;
+        let delivery = timeout_at(until, letters.next()).await.ok()?;
         if router.may_still_receive(powers, &delivery.message) {
             return Some(delivery);
         }

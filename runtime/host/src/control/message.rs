@@ -93,17 +93,43 @@ pub(super) fn carry(inner: &Inner, bytes: Vec<u8>, patience: u64, stream: UnixSt
     let (runtime, router) = (Arc::clone(&inner.runtime), Arc::clone(&inner.router));
     std::thread::Builder::new().name("kos-message".into()).spawn(move || {
         let _place = place;
-        let answer = match runtime.block_on(router.carry(message, patience)) {
-            Ok(reply) => {
+        let carried = runtime.block_on(async {
+            tokio::select! {
+                biased;
+                carried = router.carry(message, patience) => Some(carried),
+                () = hung_up(&stream) => None,
+            }
+        });
+        let answer = match carried {
+            Some(Ok(reply)) => {
                 Answer::Delivered { reply: reply.map(|reply| canonical::base64_encode(reply.as_bytes())) }
             }
-            Err(error) => undelivered(&error),
+            Some(Err(error)) => undelivered(&error),
+            None => return,
         };
-        if let Err(error) = server::say(&stream, &answer) {
+        let said = stream.set_nonblocking(false).and_then(|()| server::say(&stream, &answer));
+        if let Err(error) = said {
             tracing::debug!(%error, "nobody waits for the end of a message any more");
         }
     })?;
     Ok(())
+}
+
+/// Waits until the other end has gone, which says nothing more before that.
+async fn hung_up(stream: &UnixStream) {
+    let watched = stream.try_clone().and_then(|stream| {
+        stream.set_nonblocking(true)?;
+        tokio::net::UnixStream::from_std(stream)
+    });
+    let Ok(watched) = watched else { return std::future::pending().await };
+    let mut said = [0; 64];
+    loop {
+        match watched.readable().await.and_then(|()| watched.try_read(&mut said)) {
+            Ok(0) => return,
+            Err(error) if error.kind() != std::io::ErrorKind::WouldBlock => return,
+            _ => {}
+        }
+    }
 }
 
 fn undelivered(error: &Undelivered) -> Answer {

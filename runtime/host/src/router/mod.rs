@@ -35,7 +35,7 @@ use self::directory::{Directory, Known};
 use self::parties::{Parties, Party};
 use self::pending::Pending;
 use crate::agent::Powers;
-use crate::mailbox::{Delivery, Mailbox, Message};
+use crate::mailbox::{Delivery, Mailbox, Message, Unput};
 
 pub(crate) use self::parties::Entered;
 
@@ -47,7 +47,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(crate) enum Undelivered {
     #[error("nobody receives this there")]
     Unreachable,
-    #[error("the mailbox is full")]
+    #[error("the mailbox has no room for this sender now")]
     Limited,
     #[error("it cannot be delivered now")]
     Unavailable,
@@ -237,8 +237,8 @@ impl Router {
                         party.powers.traffic.received();
                         Ok(is_request)
                     }
-                    Ok(Err(_)) => Err(Undelivered::Unreachable),
-                    Err(_) => Err(Undelivered::Limited),
+                    Ok(Err(Unput::Gone)) => Err(Undelivered::Unreachable),
+                    Ok(Err(Unput::Refused)) | Err(_) => Err(Undelivered::Limited),
                 }
             }
         }

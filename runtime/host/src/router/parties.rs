@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kos_core::durable;
@@ -28,6 +28,8 @@ struct Seats {
     /// In the order in which they entered.
     parties: Vec<Arc<Party>>,
     inbox: Arc<Mutex<Option<Inbox>>>,
+    /// How many they are.
+    seated: Arc<AtomicUsize>,
 }
 
 /// A run that receives.
@@ -37,7 +39,8 @@ pub(super) struct Party {
     pub(super) powers: Arc<Powers>,
     floor: PathBuf,
     inbox: Arc<Mutex<Option<Inbox>>>,
-    has_left: AtomicBool,
+    /// How many receive for the identifier, this one or others.
+    seated: Arc<AtomicUsize>,
 }
 
 /// A place among those who receive; given back when dropped.
@@ -58,8 +61,10 @@ impl Parties {
         let mut table = self.table();
         let seats = table.entry(did).or_default();
         let inbox = Arc::clone(&seats.inbox);
-        let party = Arc::new(Party { did, mailbox, powers, floor, inbox, has_left: AtomicBool::new(false) });
+        let seated = Arc::clone(&seats.seated);
+        let party = Arc::new(Party { did, mailbox, powers, floor, inbox, seated });
         seats.parties.push(Arc::clone(&party));
+        seats.seated.store(seats.parties.len(), Ordering::Release);
         Entered { parties: Arc::clone(self), party }
     }
 
@@ -73,7 +78,7 @@ impl Parties {
         let mut table = self.table();
         let Some(seats) = table.get_mut(&party.did) else { return true };
         seats.parties.retain(|other| !Arc::ptr_eq(other, party));
-        party.has_left.store(true, Ordering::Release);
+        seats.seated.store(seats.parties.len(), Ordering::Release);
         seats.parties.is_empty()
     }
 
@@ -86,7 +91,8 @@ impl Party {
     /// Receives a message, once. Waits for the disk.
     pub(super) fn accept(&self, judged: Judged) -> Result<Accepted, Rejection> {
         let mut inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.has_left.load(Ordering::Acquire) {
+        // A run that another has taken the place of meanwhile still receives for that one.
+        if self.seated.load(Ordering::Acquire) == 0 {
             return Err(Rejection::Recipient);
         }
         let inbox = match &mut *inbox {

@@ -19,7 +19,10 @@ const HEALTHY: Duration = Duration::from_secs(60);
 /// New launches in a row. One that breaks at each of them breaks at the next as well.
 const LAUNCHES: u32 = 10;
 
-/// How a service that broke is launched again.
+/// Messages of one sender that break a service by mistake.
+const FORGIVEN: u32 = 3;
+
+/// How a service that broke is launched again: at once, where a message broke it; after a pause, where nobody's did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backoff {
     /// The pause before the first new launch; each further one is twice as long.
@@ -28,13 +31,23 @@ pub struct Backoff {
     pub longest: Duration,
     /// After a run that lasted so long, the count begins anew.
     pub healthy: Duration,
-    /// How many new launches in a row there are.
+    /// How many new launches in a row there are. With none, nothing that broke is launched again.
     pub launches: u32,
+    /// How many messages of one sender may break it in a row before more of that sender are refused.
+    pub forgiven: u32,
 }
 
 impl Backoff {
     /// What holds where nobody says anything.
-    pub const STANDARD: Self = Self { first: FIRST, longest: LONGEST, healthy: HEALTHY, launches: LAUNCHES };
+    pub const STANDARD: Self =
+        Self { first: FIRST, longest: LONGEST, healthy: HEALTHY, launches: LAUNCHES, forgiven: FORGIVEN };
+}
+
+impl Backoff {
+    /// The pause after so many.
+    pub(super) fn pause(&self, before: u32) -> Duration {
+        self.first.saturating_mul(2_u32.saturating_pow(before)).min(self.longest)
+    }
 }
 
 /// The new launches of one service so far.
@@ -69,9 +82,9 @@ impl Attempts {
         if self.in_a_row >= self.backoff.launches {
             return Next::End;
         }
-        let pause = self.backoff.first.saturating_mul(2_u32.saturating_pow(self.in_a_row));
+        let pause = self.backoff.pause(self.in_a_row);
         self.in_a_row = self.in_a_row.saturating_add(1);
-        Next::Again(pause.min(self.backoff.longest))
+        Next::Again(pause)
     }
 }
 

@@ -6,11 +6,13 @@
 //! In scope: the order of the runs, and what lasts longer than one. Out of scope: when it is time (`backoff`), one run (`service`).
 
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use kos_core::id::Did;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::backoff::{Attempts, Next};
+use super::charges::Charges;
 use super::{Handled, Service};
 use crate::agent::{Agent, Allowance};
 use crate::bindings::ServicePre;
@@ -54,6 +56,7 @@ struct Supervisor {
     plan: Plan,
     letters: Letters,
     attempts: Attempts,
+    charges: Charges,
 }
 
 impl Inner {
@@ -80,7 +83,8 @@ impl Inner {
         let begun = self.begin(&plan, None, stops)?;
         let (id, stopper) = (begun.run.clone(), plan.stopper.clone());
         let (host, attempts) = (Arc::downgrade(self), Attempts::new(self.backoff));
-        let supervisor = Supervisor { host, plan, letters, attempts };
+        let charges = Charges::new(self.backoff);
+        let supervisor = Supervisor { host, plan, letters, attempts, charges };
         let (sender, report) = oneshot::channel();
         self.runtime.spawn(async move {
             let (ended, present) = supervisor.supervise(begun).await;
@@ -143,8 +147,8 @@ impl Supervisor {
     async fn supervise(mut self, begun: Begun) -> (ExitReport, Option<runs::Entered>) {
         let Begun { mut service, mut present, .. } = begun;
         loop {
-            let report = service.run(&mut self.letters).await;
-            let Next::Again(pause) = self.attempts.after(&report) else {
+            let (report, broken_by) = service.run(&mut self.letters).await;
+            let Next::Again(pause) = self.after(&report, broken_by) else {
                 return (report, Some(present.active));
             };
             let (agent, outcome) = (self.plan.loaded.name(), &report.outcome);
@@ -157,6 +161,19 @@ impl Supervisor {
                 Err(active) => return (report, active),
             }
         }
+    }
+
+    /// A message that broke the service is charged to its sender, who waits; the others do not.
+    fn after(&mut self, report: &ExitReport, broken_by: Option<Did>) -> Next {
+        let Some(sender) = broken_by.filter(|_| self.charges.apply_to(report)) else {
+            return self.attempts.after(report);
+        };
+        let now = Instant::now();
+        if let Some(pause) = self.charges.charge(sender, now) {
+            tracing::warn!(agent = self.plan.loaded.name(), %sender, ?pause, "a sender is refused for a while");
+            self.plan.mailbox.refuse(sender, now + pause);
+        }
+        Next::Again(Duration::ZERO)
     }
 
     async fn is_stopped_within(&self, pause: Duration) -> bool {

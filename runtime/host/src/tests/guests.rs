@@ -214,3 +214,16 @@ pub(super) fn service(body: &str) -> String {
             (export "kos:agent/handler@0.1.0" (instance $handler)))"#
     )
 }
+
+/// A service that exits with success at a message that begins with `e`.
+pub(super) fn exiting() -> String {
+    let import = r#"(import "wasi:cli/exit@0.2.6" (instance $exit
+            (export "exit" (func (param "status" (result))))))
+        (core func $exit (canon lower (func $exit "exit")))
+        (core module $m (import "wasi" "exit" (func $exit (param i32)))"#;
+    let exits = "(if (i32.eq (local.get $command) (i32.const 101)) (then (call $exit (i32.const 0))))";
+    service(exits).replace("(core module $m", import).replace(
+        "(instantiate $m))",
+        r#"(instantiate $m (with "wasi" (instance (export "exit" (func $exit))))))"#,
+    )
+}

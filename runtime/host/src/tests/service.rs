@@ -4,13 +4,14 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use kos_core::clock::Clock as _;
+use kos_core::crypto::{SecretKey, Signer as _};
 use kos_core::custody::Request;
 use kos_core::id::Did;
 
 use super::guests;
 use super::world::{Agent, World, eventually, quiet};
 use crate::bindings::Error;
-use crate::mailbox::{Delivery, Failed, Handled, Mailbox, Message};
+use crate::mailbox::{Delivery, Failed, Handled, Mailbox, Message, Unput};
 use crate::{Backoff, Capacity, HostOptions, Outcome, Refusal, Run};
 
 /// `c` replies with the count of messages, `x` does not reply, `t` traps, `l` loops, `d` is denied, `b` burns 60,000 units.
@@ -49,10 +50,18 @@ impl Served {
         Self::with(tables, limits, |options| options.backoff = backoff)
     }
 
+    /// A service that breaks before any message.
+    fn breaking(backoff: Backoff) -> Self {
+        Self::of(&breaking(), "", "", |options| options.backoff = backoff)
+    }
+
     fn with(tables: &str, limits: &str, change: impl FnOnce(&mut HostOptions)) -> Self {
+        Self::of(&guests::service(BODY), tables, limits, change)
+    }
+
+    fn of(code: &str, tables: &str, limits: &str, change: impl FnOnce(&mut HostOptions)) -> Self {
         let world = World::with(change);
-        let code = guests::service(BODY);
-        let agent = Agent { tables, ..Agent::of(&code) }.declaring(HEARS_ALL);
+        let agent = Agent { tables, ..Agent::of(code) }.declaring(HEARS_ALL);
         world.grant(agent, &format!("[capabilities]\n{HEARS_ALL}\n[limits]\n{limits}"));
         let loaded = world.host.load("agent.wasm", world.signed(agent)).unwrap();
         assert!(loaded.is_service());
@@ -64,10 +73,14 @@ impl Served {
 
     /// Puts a message in. Its answer comes out of the result.
     fn send(&self, payload: &str) -> mpsc::Receiver<Handled> {
+        self.send_from(self.did, payload).unwrap()
+    }
+
+    fn send_from(&self, from: Did, payload: &str) -> Result<mpsc::Receiver<Handled>, Unput> {
         let (sender, answer) = mpsc::channel();
         let message = Message {
             id: "m".into(),
-            sender: self.did,
+            sender: from,
             timestamp: self.world.clock.now(),
             topic: "test".into(),
             payload: payload.into(),
@@ -75,8 +88,7 @@ impl Served {
         };
         let answered = move |handled| drop(sender.send(handled));
         let delivery = Delivery { message, answer: Box::new(answered) };
-        self.world.host.inner.runtime.block_on(self.mailbox.put(delivery)).ok().unwrap();
-        answer
+        self.world.host.inner.runtime.block_on(self.mailbox.put(delivery)).map(|()| answer)
     }
 
     fn ask(&self, payload: &str) -> Handled {
@@ -95,6 +107,11 @@ impl Served {
         let details = self.world.entries_of("agent_exit").pop().unwrap()["details"].clone();
         (self.world, details)
     }
+}
+
+/// The code of a service that traps at its start.
+fn breaking() -> String {
+    guests::service(BODY).replace("(global $next", "(func $start unreachable) (start $start) (global $next")
 }
 
 fn is_broken(handled: &Handled) -> bool {
@@ -249,6 +266,43 @@ fn a_service_that_broke_is_launched_again_and_keeps_what_waits() {
 }
 
 #[test]
+fn who_breaks_a_service_again_and_again_is_refused_and_the_others_are_served() {
+    let hour = Duration::from_secs(3_600);
+    let charging = Backoff { first: hour, longest: hour, forgiven: 2, launches: 1, ..Backoff::STANDARD };
+    let served = Served::new("", "", charging);
+    let quiet: Did = SecretKey::from_seed(&[50; 32]).did();
+    for _ in 0..2 {
+        assert!(is_broken(&served.ask("t")));
+        assert!(served.ask("c").is_ok(), "it is forgiven");
+    }
+    let (third, waiting) = (served.send("t"), served.send("c"));
+    let other = served.send_from(quiet, "c").unwrap();
+    assert!(is_broken(&third.recv().unwrap()) && other.recv().unwrap().is_ok());
+    eventually("its refusal", || served.send_from(served.did, "c").is_err());
+    assert!(waiting.recv().is_ok(), "answered, one way or the other");
+    for _ in 0..20 {
+        assert!(served.send_from(quiet, "c").unwrap().recv().unwrap().is_ok());
+    }
+    assert_eq!(served.send_from(served.did, "c").unwrap_err(), Unput::Refused);
+    assert_eq!(served.end().0.entries_of("agent_launch").len(), 4);
+}
+
+#[test]
+fn a_message_at_which_a_service_exits_well_does_not_stop_it() {
+    let served = Served::new(PER_MESSAGE, "", AT_ONCE);
+    assert!(served.ask("c").is_ok());
+    let served = Served::of(&guests::exiting(), "", "", |options| options.backoff = AT_ONCE);
+    for _ in 0..3 {
+        assert!(is_broken(&served.ask("e")));
+    }
+    assert!(served.ask("x").is_ok());
+    let (world, _) = served.end();
+    let exits = world.entries_of("agent_exit");
+    let outcomes: Vec<_> = exits.iter().map(|exit| exit["details"]["outcome"].as_str().unwrap()).collect();
+    assert_eq!(outcomes, ["ok", "ok", "ok", "killed"]);
+}
+
+#[test]
 fn what_all_agents_share_is_not_had_anew_by_breaking() {
     let served = Served::new(
         "",
@@ -286,19 +340,16 @@ fn a_host_of_one_agent_launches_its_service_again_on_the_thread_that_waits() {
 }
 
 #[test]
-fn a_service_that_always_breaks_is_given_up() {
-    let served = Served::new("", "", Backoff { launches: 3, ..AT_ONCE });
-    let answers: Vec<_> = (0..4).map(|_| served.send("t")).collect();
+fn a_service_that_breaks_at_each_start_is_given_up() {
+    let served = Served::breaking(Backoff { launches: 3, ..AT_ONCE });
     assert!(matches!(served.run.wait().outcome, Outcome::Trap { .. }));
-    assert!(answers.iter().all(|answer| is_broken(&answer.recv().unwrap())));
     assert_eq!(served.world.entries_of("agent_launch").len(), 4);
 }
 
 #[test]
 fn a_service_is_stopped_between_two_runs() {
     let hour = Duration::from_secs(3_600);
-    let served = Served::new("", "", Backoff { first: hour, longest: hour, ..Backoff::STANDARD });
-    assert!(is_broken(&served.ask("t")));
+    let served = Served::breaking(Backoff { first: hour, longest: hour, ..Backoff::STANDARD });
     eventually("the end of the first run", || served.world.log.open_runs().unwrap().is_empty());
     assert_eq!(served.world.host.inner.runs.stop_all(), 1, "it is still in the table");
     assert!(matches!(served.run.wait().outcome, Outcome::Trap { .. }));
@@ -308,10 +359,9 @@ fn a_service_is_stopped_between_two_runs() {
 #[test]
 fn a_service_that_is_revoked_between_two_runs_is_not_launched_again() {
     let hour = Duration::from_secs(3_600);
-    let served = Served::new("", "", Backoff { first: hour, longest: hour, ..Backoff::STANDARD });
-    assert!(is_broken(&served.ask("t")));
+    let served = Served::breaking(Backoff { first: hour, longest: hour, ..Backoff::STANDARD });
     eventually("the end of the first run", || served.world.log.open_runs().unwrap().is_empty());
-    let code = guests::service(BODY);
+    let code = breaking();
     served.world.revoke_component(&served.world.signed(Agent::of(&code)));
     served.world.host.reload();
     assert!(matches!(served.run.wait().outcome, Outcome::Trap { .. }));
@@ -329,8 +379,8 @@ fn a_service_whose_component_was_revoked_is_not_launched_again() {
 }
 
 #[test]
-fn the_mailbox_holds_as_many_messages_as_its_limit() {
-    let served = Served::new("", "mailbox = \"2\"\nduration = \"1h\"\ncpu = \"1000000G\"", ONCE);
+fn a_sender_has_half_of_the_places_that_the_limit_gives() {
+    let served = Served::new("", "mailbox = \"4\"\nduration = \"1h\"\ncpu = \"1000000G\"", ONCE);
     let _handled = served.send("l");
     let _waiting = [served.send("x"), served.send("x")];
     let message = Message {
