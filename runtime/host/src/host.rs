@@ -182,6 +182,7 @@ impl Drop for Host {
         self.stop_all();
         let ended = self.inner.runs.wait_until_empty();
         drop(self.inner.runtime.block_on(async { tokio::time::timeout(GRACE, ended).await }));
+        self.inner.router.listeners().close();
         self.inner.carried.wait_until_none(GRACE);
     }
 }

@@ -1,7 +1,9 @@
-//! `kos message`: messages from the operator to running agents.
+//! `kos message`: messages from the operator to running agents, and from them to the operator.
 //!
 //! The operator's key signs, and the message is sealed to its agent. Whether the agent hears it is a matter of the agent's grants, like
 //! any message's: `messaging.receive` for the operator's identifier and the topic.
+
+mod listen;
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -31,6 +33,8 @@ use crate::unlock::UnlockArguments;
 pub enum Message {
     /// Send a message to a running agent, or a request, and print its reply.
     Send(SendMessage),
+    /// Show what running agents send to the operator, and answer their requests.
+    Listen(listen::ListenMessage),
 }
 
 impl Message {
@@ -41,6 +45,7 @@ impl Message {
     pub fn run(&self, context: &Context) -> Ended {
         match self {
             Self::Send(command) => command.run(context),
+            Self::Listen(command) => command.run(context),
         }
     }
 }
@@ -71,9 +76,7 @@ impl SendMessage {
         let body = self.from.as_deref().map_or_else(|| Ok(Vec::new()), read)?;
         let session = Session::open(context, &self.unlock)?;
         let record = agents::find(&session.home, &session.config, &self.agent)?;
-        let Some(operator) = session.local_operators()?.into_iter().next() else {
-            return Err(Failure::new("no operator's key lies in this home, so nobody can sign the message"));
-        };
+        let operator = operator(&session)?;
         let message = self.sealed(&session, &record, &operator, body)?;
         let id = message.header().id();
         let answer =
@@ -159,6 +162,14 @@ fn reply(
     let failure = Failure::new("the agent did not handle the request");
     let word = String::from_utf8_lossy(content.body()).into_owned();
     Err(if word.is_empty() { failure } else { failure.why(format!("it says `{word}`")) })
+}
+
+/// The operator whose key lies in this home.
+fn operator(session: &Session) -> Result<KeyHandle, Failure> {
+    let operators = session.local_operators()?;
+    operators.into_iter().next().ok_or_else(|| {
+        Failure::new("no operator's key lies in this home, so nobody can sign or receive a message")
+    })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {

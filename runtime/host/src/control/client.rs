@@ -153,9 +153,12 @@ fn tell(home: &Home, request: &Request) -> Result<Told, ControlError> {
 pub(super) fn unexpected(host: String, answer: Answer) -> ControlError {
     let cause = match answer {
         Answer::Refused { cause } => cause,
-        Answer::Runs { .. } | Answer::Done { .. } | Answer::Delivered { .. } | Answer::Undelivered { .. } => {
-            "it answered another question".to_owned()
-        }
+        Answer::Runs { .. }
+        | Answer::Done { .. }
+        | Answer::Delivered { .. }
+        | Answer::Undelivered { .. }
+        | Answer::Listening {}
+        | Answer::Heard { .. } => "it answered another question".to_owned(),
     };
     ControlError::Answer { host, cause }
 }

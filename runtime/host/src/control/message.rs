@@ -116,7 +116,7 @@ pub(super) fn carry(inner: &Inner, bytes: Vec<u8>, patience: u64, stream: UnixSt
 }
 
 /// Waits until the other end has gone, which says nothing more before that.
-async fn hung_up(stream: &UnixStream) {
+pub(super) async fn hung_up(stream: &UnixStream) {
     let watched = stream.try_clone().and_then(|stream| {
         stream.set_nonblocking(true)?;
         tokio::net::UnixStream::from_std(stream)

@@ -1,4 +1,4 @@
-//! Talking to running hosts: `kos ps`, `kos stop`, `kos vault lock`, `kos message send`, and telling them of a change.
+//! Talking to running hosts: `kos ps`, `kos stop`, `kos vault lock`, `kos message`, and telling them of a change.
 //!
 //! Each host holds a lock and listens on a socket in `run/`. The lock says that it lives, whatever became of the socket; the
 //! socket takes one JSON request per line from the home's owner and nobody else. A request may hold a secret: both ends erase it.
@@ -6,6 +6,7 @@
 //! In scope: the protocol, its two ends, and closing the runs of hosts that died. Out of scope: what the requests do (`host`).
 
 mod client;
+mod listen;
 mod lock;
 mod message;
 mod opening;
@@ -17,12 +18,13 @@ use kos_core::canonical::base64_bytes;
 use kos_core::clock::Timestamp;
 use kos_core::durable::{DurableError, Lock};
 use kos_core::home::Home;
-use kos_core::id::Name;
+use kos_core::id::{Did, Name};
 use kos_core::message::MESSAGE_MAX;
 use kos_core::recovery;
 use serde::{Deserialize, Serialize};
 
 pub use client::{ControlError, RunningHost, Told, lock, ps, reload, stop, stop_all, unlock};
+pub use listen::listen;
 pub(crate) use lock::log_own_locks;
 pub use lock::{LockError, Locker};
 pub(crate) use message::Carried;
@@ -62,6 +64,8 @@ enum Request {
         bytes: Vec<u8>,
         patience: u64,
     },
+    /// Hand on what is for this operator, until the connection ends.
+    Listen { to: Did },
 }
 
 /// What a host answers.
@@ -76,6 +80,13 @@ enum Answer {
     Delivered { reply: Option<String> },
     /// The message was not delivered, or its answer did not come: in one word.
     Undelivered { reason: String },
+    /// What is for the operator follows, message by message.
+    Listening {},
+    /// A signed message, in base64.
+    Heard {
+        #[serde(with = "base64_bytes")]
+        bytes: Vec<u8>,
+    },
     /// The request was not understood, or not carried out.
     Refused { cause: String },
 }

@@ -13,9 +13,9 @@ use kos_core::durable::Lock;
 use zeroize::Zeroizing;
 
 use super::lock::{BY_REQUEST, LockError};
-use super::message;
 use super::opening::Opening;
 use super::{Answer, REQUEST_BYTES, Request, RunKind, RunningAgent, lock_path, socket_path};
+use super::{listen, message};
 use crate::host::Inner;
 use crate::refusal::Refusal;
 use crate::runs::ActiveRun;
@@ -87,6 +87,7 @@ fn converse(inner: &Inner, stream: &UnixStream) -> std::io::Result<()> {
         Ok(Request::Message { bytes, patience }) => {
             return message::carry(inner, bytes, patience, stream.try_clone()?);
         }
+        Ok(Request::Listen { to }) => return listen::serve(inner, to, stream.try_clone()?),
         Ok(request) => answer(inner, request),
         Err(error) => Answer::Refused { cause: error.to_string() },
     };
@@ -145,7 +146,9 @@ fn answer(inner: &Inner, request: Request) -> Answer {
         }
         Request::Lock {} => told(inner.lock(BY_REQUEST)),
         Request::Unlock { with } => unlock(inner, with),
-        Request::Message { .. } => Answer::Refused { cause: "a message is answered by itself".into() },
+        Request::Message { .. } | Request::Listen { .. } => {
+            Answer::Refused { cause: "a message is answered by itself".into() }
+        }
     }
 }
 

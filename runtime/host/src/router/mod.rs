@@ -13,6 +13,7 @@
 
 mod answer;
 mod directory;
+mod listeners;
 mod parties;
 mod pending;
 
@@ -32,6 +33,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use self::answer::Unanswered;
 use self::directory::{Directory, Known};
+use self::listeners::Listeners;
 use self::parties::{Parties, Party};
 use self::pending::Pending;
 use crate::agent::Powers;
@@ -75,6 +77,7 @@ pub(crate) struct Router {
     clock: Arc<dyn Clock>,
     known: Known,
     parties: Arc<Parties>,
+    listeners: Arc<Listeners>,
     pending: Arc<Pending>,
 }
 
@@ -114,6 +117,7 @@ impl Router {
             clock,
             parties: Arc::new(Parties::new(home.messages())),
             known: Known::new(home, config),
+            listeners: Arc::default(),
             pending: Arc::default(),
         }
     }
@@ -123,6 +127,11 @@ impl Router {
     pub(crate) fn enter(&self, did: Did, name: &Name, mailbox: Mailbox, powers: Arc<Powers>) -> Entered {
         self.known.met(&did, name.as_str());
         self.parties.enter(did, mailbox, powers)
+    }
+
+    /// Who listens from outside.
+    pub(crate) fn listeners(&self) -> &Arc<Listeners> {
+        &self.listeners
     }
 
     /// The trust store or the records of agents changed.
@@ -226,6 +235,13 @@ impl Router {
 
     /// Puts a message into the mailbox of whom it is for, and waits while that is full. Whether it wants an answer.
     async fn deliver(self: &Arc<Self>, message: SignedMessage) -> Result<bool, Undelivered> {
+        if let Some(listener) = self.listeners.find(message.header().to()) {
+            self.known().judge(message.header().from()).map_err(|rejection| Undelivered::from(&rejection))?;
+            return match timeout(PATIENCE, listener.send(message)).await {
+                Ok(sent) => sent.map(|()| false).map_err(|_| Undelivered::Unreachable),
+                Err(_) => Err(Undelivered::Limited),
+            };
+        }
         let router = Arc::clone(self);
         let judging = spawn_blocking(move || router.receive(message));
         match judging.await.map_err(|_| Undelivered::Unavailable)?? {

@@ -8,6 +8,7 @@ mod guests;
 mod http;
 mod launch;
 mod limits;
+mod many;
 mod network;
 mod router;
 mod service;

@@ -1,6 +1,7 @@
 //! `kos-run`: launches agents.
 
 mod lock;
+mod named;
 mod report;
 mod signals;
 
@@ -19,6 +20,7 @@ use kos_core::vault::DEFAULT_ENVIRONMENT;
 use kos_host::{Capacity, Host, HostOptions, Loaded, Progress, Run, RunOptions, Stdin};
 
 use self::lock::LockAfter;
+use self::named::{LeftOut, Named, Read};
 use self::report::{Ended as RunEnded, refused};
 use self::signals::Signals;
 use super::Ended;
@@ -37,8 +39,9 @@ const HOST_FAILED: u8 = 125;
 #[derive(Debug, Parser)]
 #[command(name = "kos-run", version, after_help = AFTER_HELP)]
 pub struct KosRun {
-    /// The agents' components; several run at the same time, their output prefixed with their names.
-    #[arg(required = true, value_name = "AGENT.wasm")]
+    /// The agents' components, or directories of them (*.wasm); several run at the same time, their output prefixed with
+    /// their names.
+    #[arg(required = true, value_name = "AGENT.wasm|DIR")]
     components: Vec<PathBuf>,
     /// The state directory [default: $KOS_HOME, else the platform's data directory].
     #[arg(long, value_name = "DIR")]
@@ -79,13 +82,14 @@ struct Running {
 /// What a script needs to know.
 const AFTER_HELP: &str = "\
 Tasks run to their end; services handle messages until they are stopped (Ctrl-C, SIGTERM, kos stop). A
-service that breaks is launched again after a pause.
+service that breaks is launched again; a sender whose messages break it again and again is refused for a
+while. Of a directory, every agent runs that is not refused; one that is named itself and refused stops all.
 
 Limits: memory, cpu (units of fuel), duration, output, payload, table, handles, instances,
 note-bytes, notes-per-minute, accesses-per-minute, secret-bytes, mailbox, storage, files. A run lowers
 what is granted, it never raises it. In a service, cpu and duration are those of a message.
 
-Exit status, of the first agent in order that did not end well:
+Exit status, of the first agent in order that did not end well, else of the first that was left out:
   0-255  the agent's own, when it ended by itself
   124    its time was over (duration)
   125    the host failed (home, keys, log, compiler), or the command line is not understood
@@ -116,35 +120,44 @@ impl KosRun {
     /// When nothing was launched: the refusal, or why the host cannot work.
     pub fn run(self) -> Ended {
         let context = Context::new(self.home.as_deref(), self.json, self.quiet).map_err(host_failed)?;
-        let components = self.read(&context)?;
+        let mut left_out = LeftOut::default();
+        let agents = self.read(&context, &mut left_out)?;
         let signals = Signals::watch(context.output).map_err(host_failed)?;
-        let (host, log) = self.open(&context, components.len()).map_err(host_failed)?;
+        let (host, log) = self.open(&context, agents.len()).map_err(host_failed)?;
         signals.lock_with(host.locker(), context.output);
-        let ended = self.launch_all(&context, &host, components, &signals);
+        let ended = self.launch_all(&context, &host, agents, &signals, &mut left_out);
         drop(host);
         publish(log);
-        let status = ended?.iter().map(RunEnded::exit_status).find(|status| *status != 0).unwrap_or(0);
-        Ok(ExitCode::from(status))
+        let status = ended?.iter().map(RunEnded::exit_status).find(|status| *status != 0);
+        Ok(ExitCode::from(status.or_else(|| left_out.exit_status()).unwrap_or(0)))
     }
 
     /// Every component is read before anything else happens.
-    fn read(&self, context: &Context) -> Result<Vec<(String, UnverifiedComponent)>, Failure> {
-        if self.signature.is_some() && self.components.len() > 1 {
+    fn read(&self, context: &Context, left_out: &mut LeftOut) -> Result<Vec<Read>, Failure> {
+        let named = named::expand(&self.components).map_err(host_failed)?;
+        if self.signature.is_some() && named.len() > 1 {
             return Err(
                 Failure::new("--signature is of one agent, and several are named").status(HOST_FAILED)
             );
         }
-        let read = |path: &PathBuf| {
-            let shown = path.display().to_string();
-            let component = match &self.signature {
-                Some(signature) if path.exists() => {
-                    component::read(path, Some(signature)).map_err(|failure| failure.status(REFUSED))
-                }
-                _ => kos_host::read_component(path).map_err(|refusal| refused(context, &shown, &refusal)),
-            };
-            component.map(|component| (shown, component))
-        };
-        self.components.iter().map(read).collect()
+        let mut agents = Vec::new();
+        for named in named {
+            let component = self.read_one(context, &named);
+            if let Some(component) = left_out.keep(context, &named, component)? {
+                agents.push(Read { named, component });
+            }
+        }
+        Ok(agents)
+    }
+
+    fn read_one(&self, context: &Context, named: &Named) -> Result<UnverifiedComponent, Failure> {
+        let path = &named.path;
+        match &self.signature {
+            Some(signature) if path.exists() => {
+                component::read(path, Some(signature)).map_err(|failure| failure.status(REFUSED))
+            }
+            _ => kos_host::read_component(path).map_err(|refusal| refused(context, &named.shown(), &refusal)),
+        }
     }
 
     fn open(&self, context: &Context, agents: usize) -> Result<(Host, Arc<Log>), Failure> {
@@ -163,32 +176,41 @@ impl KosRun {
         Ok((Host::open(options).map_err(|refusal| refused(context, "the host", &refusal))?, log))
     }
 
-    /// All agents are judged and compiled before the first is started, so that a refusal leaves nothing running.
+    /// All agents are judged and compiled before the first is started, so that a refusal of one that was named leaves nothing
+    /// running.
     fn launch_all(
         &self,
         context: &Context,
         host: &Host,
-        components: Vec<(String, UnverifiedComponent)>,
+        agents: Vec<Read>,
         signals: &Signals,
+        left_out: &mut LeftOut,
     ) -> Result<Vec<RunEnded>, Failure> {
-        let is_one = components.len() == 1;
-        let mut loaded: Vec<(String, Loaded)> = Vec::new();
-        for (shown, component) in components {
-            let one = host.load(&shown, component).map_err(|refusal| refused(context, &shown, &refusal))?;
-            loaded.push((shown, one));
+        let is_one = agents.len() == 1;
+        let mut loaded: Vec<(Named, Loaded)> = Vec::new();
+        for Read { named, component } in agents {
+            let shown = named.shown();
+            let one = host.load(&shown, component).map_err(|refusal| refused(context, &shown, &refusal));
+            if let Some(one) = left_out.keep(context, &named, one)? {
+                loaded.push((named, one));
+            }
         }
         let mut runs = Vec::new();
         let mut refusal = None;
-        for (shown, one) in &loaded {
+        for (named, one) in &loaded {
+            let shown = named.shown();
             let options = self.options(one.name(), is_one);
             match signals.start(|| host.start(one, options)) {
                 Some(Ok(run)) => {
-                    runs.push(Running { shown: shown.clone(), is_service: one.is_service(), run })
+                    runs.push(Running { shown, is_service: one.is_service(), run });
                 }
                 Some(Err(error)) => {
-                    refusal = Some(refused(context, shown, &error));
-                    signals.stop_all();
-                    break;
+                    let failure = Err::<(), _>(refused(context, &shown, &error));
+                    if let Err(failure) = left_out.keep(context, named, failure) {
+                        refusal = Some(failure);
+                        signals.stop_all();
+                        break;
+                    }
                 }
                 None => break,
             }
