@@ -1,4 +1,5 @@
 //! A home with an operator, an author and a running host, for measurements inside one process.
+#![allow(dead_code, reason = "each bench uses its part of this module")]
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -50,6 +51,11 @@ impl World {
         };
         let host = Host::open(options).unwrap();
         Self { host, home, config, operator, author, _folder: folder }
+    }
+
+    /// Where it lives.
+    pub(crate) fn home(&self) -> &Home {
+        &self.home
     }
 
     /// A component, signed, granted `capabilities` (a TOML table's lines), and ready to launch.
