@@ -216,6 +216,42 @@ fn a_full_mailbox_holds_its_sender_back_and_then_says_so() {
     assert_eq!(exit(&entries, "ping")["details"]["outcome"], "ok");
 }
 
+#[test]
+fn an_agent_that_is_granted_messages_while_it_runs_hears_its_answers() {
+    let world = World::trusting("trusted");
+    let (ping, pong) = (world.signed("ping"), world.granted_with("pong", &permissions(HEARS_ALL)));
+    world.grant(&ping, &permissions(""));
+    let later = "expires = \"never\"\nnot_before = \"2100-01-01T00:00:00Z\"\n[capabilities]\n";
+    world.grant(&ping, &format!("{later}{ASKS_PONG}"));
+    let mut pair = start(&world, &[&pong, &ping], &["until hello request pong echo hello"]);
+    poll_until("the agent runs", || is_running(&world, "ping"));
+    world.grant(&ping, &permissions(ASKS_PONG));
+    assert_eq!(heard(&mut pair), "hello");
+    world.kos(&["stop", "--all"]).succeeded();
+    pair.wait();
+}
+
+#[test]
+fn who_hangs_up_gives_its_place_to_others() {
+    let world = World::trusting("trusted");
+    let limits = "\n[limits]\nduration = \"1h\"\n";
+    let pong = world.granted_with("pong", &permissions(&format!("{HEARS_ALL}{limits}")));
+    let service = start(&world, &[&pong], &[]);
+    poll_until("the service runs", || is_running(&world, "pong"));
+    let waiting: Vec<Child> = (0..16)
+        .map(|_| telling(&world, &["pong", "--topic", "wait", "--request", "--timeout", "1h"]))
+        .collect();
+    let is_delivered = || tell(&world, &["pong", "--topic", "news"], "x").status == 0;
+    poll_until("all places are taken", || !is_delivered());
+    for mut child in waiting {
+        child.kill().expect("its end");
+        child.wait().expect("its end");
+    }
+    poll_until("a place is free again", is_delivered);
+    world.kos(&["stop", "pong"]).succeeded();
+    service.wait();
+}
+
 // [granted: messaging.receive, messaging.reply]
 #[test]
 fn an_operator_asks_an_agent_that_takes_its_messages_itself() {
