@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::custody::{Answer, Custodian, CustodyError, Request, Secret};
 use crate::id::Name;
-use crate::log::{Event, Log, LogError};
+use crate::log::{Event, Log, LogError, Reply};
 use crate::vault::{
     Change, Metadata, Noted, Operation, Recipient, SecretId, VaultAnswer, VaultError, VaultRequest, Version,
 };
@@ -68,7 +68,7 @@ impl AuditedVault {
     /// # Errors
     /// [`AuditedVaultError`].
     pub fn list(&self, by: Event) -> Result<Vec<Metadata>, AuditedVaultError> {
-        match self.access(by, "list", None, &VaultRequest::List)? {
+        match self.access(by, "list", None, VaultRequest::List)? {
             VaultAnswer::List { secrets } => Ok(secrets),
             _ => Err(CustodyError::Answer.into()),
         }
@@ -79,7 +79,7 @@ impl AuditedVault {
     /// # Errors
     /// [`AuditedVaultError`].
     pub fn versions(&self, by: Event, id: &SecretId) -> Result<Vec<Version>, AuditedVaultError> {
-        match self.access(by, "versions", Some(id), &VaultRequest::Versions { id: id.clone() })? {
+        match self.access(by, "versions", Some(id), VaultRequest::Versions { id: id.clone() })? {
             VaultAnswer::Versions { versions } => Ok(versions),
             _ => Err(CustodyError::Answer.into()),
         }
@@ -96,7 +96,7 @@ impl AuditedVault {
         operation: Operation,
     ) -> Result<Secret, AuditedVaultError> {
         let word = operation.as_str();
-        match self.access(by, word, Some(id), &VaultRequest::Use { id: id.clone(), operation })? {
+        match self.access(by, word, Some(id), VaultRequest::Use { id: id.clone(), operation })? {
             VaultAnswer::Bytes { bytes } => Ok(bytes),
             VaultAnswer::Signature { signature } => Ok(Secret::new(signature.0.to_vec())),
             _ => Err(CustodyError::Answer.into()),
@@ -142,7 +142,7 @@ impl AuditedVault {
     /// # Errors
     /// [`AuditedVaultError`].
     pub fn export(&self, by: Event, to: Recipient) -> Result<Vec<u8>, AuditedVaultError> {
-        match self.access(by, "export", None, &VaultRequest::Export { to })? {
+        match self.access(by, "export", None, VaultRequest::Export { to })? {
             VaultAnswer::Exported { document } => Ok(document),
             _ => Err(CustodyError::Answer.into()),
         }
@@ -167,7 +167,7 @@ impl AuditedVault {
     }
 
     fn give(&self, by: Event, word: &str, id: &SecretId) -> Result<Secret, AuditedVaultError> {
-        match self.access(by, word, Some(id), &VaultRequest::Reveal { id: id.clone() })? {
+        match self.access(by, word, Some(id), VaultRequest::Reveal { id: id.clone() })? {
             VaultAnswer::Revealed { value } => Ok(value),
             _ => Err(CustodyError::Answer.into()),
         }
@@ -179,10 +179,26 @@ impl AuditedVault {
         by: Event,
         word: &str,
         id: Option<&SecretId>,
-        request: &VaultRequest,
+        request: VaultRequest,
     ) -> Result<VaultAnswer, AuditedVaultError> {
-        self.log.append(self.completed(by, word, id))?;
-        Ok(self.ask_patiently(request, self.log.noted_vault(&self.environment))?.0)
+        let (custodian, known) = (Arc::clone(&self.custodian), self.log.known().clone());
+        let (environment, asked) = (self.environment.clone(), request.clone());
+        // Whoever wrote the entry asks for all whose entries became durable with it, and each of them waits once.
+        let given = self.log.append_then(self.completed(by, word, id), move |written, reply: Reply<_>| {
+            let not_before = match written {
+                Ok(position) => position.timestamp,
+                Err(error) => return reply.give(Err(error)),
+            };
+            let noted = known.vault(&environment);
+            let request = Request::Vault { environment, noted, not_before, request: asked };
+            custodian.submit(request, Box::new(move |given| reply.give(Ok(given))));
+        })?;
+        match given.unwrap_or(Ok(Err(CustodyError::Gone)))? {
+            Err(CustodyError::Vault(VaultError::Busy | VaultError::RolledBack { .. })) => {
+                Ok(self.ask_patiently(&request, self.log.noted_vault(&self.environment))?.0)
+            }
+            answered => Ok(vault_answer(answered?)?),
+        }
     }
 
     fn completed(&self, by: Event, word: &str, id: Option<&SecretId>) -> Event {
@@ -232,10 +248,14 @@ impl AuditedVault {
     fn ask(&self, request: VaultRequest, noted: Option<Noted>) -> Result<VaultAnswer, CustodyError> {
         let not_before = self.log.last_timestamp();
         let environment = self.environment.clone();
-        match self.custodian.ask(Request::Vault { environment, noted, not_before, request })? {
-            Answer::Vault { answer } => Ok(answer),
-            _ => Err(CustodyError::Answer),
-        }
+        vault_answer(self.custodian.ask(Request::Vault { environment, noted, not_before, request })?)
+    }
+}
+
+fn vault_answer(answer: Answer) -> Result<VaultAnswer, CustodyError> {
+    match answer {
+        Answer::Vault { answer } => Ok(answer),
+        _ => Err(CustodyError::Answer),
     }
 }
 

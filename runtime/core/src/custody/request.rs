@@ -4,6 +4,7 @@
 //! reaches a custodian only through a [`super::KeyHandle`] of its own key (I6).
 
 use std::fmt;
+use std::sync::mpsc;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -289,13 +290,24 @@ pub enum Answer {
     Done,
 }
 
-/// Whoever keeps the keys. The methods besides [`Custodian::ask`] only name its requests.
+/// Where an answer goes. It is called where the answer is made, so it must be short, and neither ask nor own a custodian.
+pub type Answered = Box<dyn FnOnce(Result<Answer, CustodyError>) + Send>;
+
+/// Whoever keeps the keys. The methods besides [`Custodian::submit`] only name its requests, and wait.
 pub trait Custodian: Send + Sync {
+    /// Asks; the answer, or the reason of a refusal, goes to `answered`.
+    fn submit(&self, request: Request, answered: Answered);
+
     /// Asks, and waits for the answer.
     ///
     /// # Errors
     /// [`CustodyError`] with the reason of a refusal.
-    fn ask(&self, request: Request) -> Result<Answer, CustodyError>;
+    fn ask(&self, request: Request) -> Result<Answer, CustodyError> {
+        let (answer, answered) = mpsc::sync_channel(1);
+        // Whoever asked waits as long as the answer is not given up.
+        self.submit(request, Box::new(move |given| drop(answer.send(given))));
+        answered.recv().map_err(|_| CustodyError::Gone)?
+    }
 
     /// Whether it is locked, now and later.
     fn lock_state(&self) -> LockState;

@@ -12,7 +12,7 @@ use super::error::CustodyError;
 use super::keyring::Keyring;
 use super::lock::{self, HostKeys, LockCause, LockState, Watch};
 use super::locked;
-use super::request::{Answer, Custodian, Request};
+use super::request::{Answer, Answered, Custodian, Request};
 use super::root::RootKey;
 use super::slot::{self, Unlock};
 use crate::clock::Clock;
@@ -31,7 +31,7 @@ pub struct ThreadCustodian {
 }
 
 /// A request and where its answer goes.
-type Call = (Request, Sender<Result<Answer, CustodyError>>);
+type Call = (Request, Answered);
 
 impl ThreadCustodian {
     /// Starts the thread, which first obtains the root key itself.
@@ -69,11 +69,14 @@ impl ThreadCustodian {
 }
 
 impl Custodian for ThreadCustodian {
-    fn ask(&self, request: Request) -> Result<Answer, CustodyError> {
-        let (answer, answered) = mpsc::channel();
-        let requests = self.requests.as_ref().ok_or(CustodyError::Gone)?;
-        requests.send((request, answer)).map_err(|_| CustodyError::Gone)?;
-        answered.recv().map_err(|_| CustodyError::Gone)?
+    fn submit(&self, request: Request, answered: Answered) {
+        let refused = match &self.requests {
+            Some(requests) => requests.send((request, answered)).err().map(|refused| refused.0.1),
+            None => Some(answered),
+        };
+        if let Some(answered) = refused {
+            answered(Err(CustodyError::Gone));
+        }
     }
 
     fn lock_state(&self) -> LockState {
@@ -122,7 +125,7 @@ impl Serving {
     /// Answers until nobody is left to ask, or the keys are destroyed.
     fn serve(mut self, incoming: &Receiver<Call>) {
         while let Some(call) = self.next(incoming) {
-            let Some((request, answer)) = call else {
+            let Some((request, answered)) = call else {
                 self.erase_stack();
                 continue;
             };
@@ -134,11 +137,10 @@ impl Serving {
             self.erase_stack();
             if is_end && given.is_ok() {
                 drop(self);
-                let _ = answer.send(given);
+                answered(given);
                 return;
             }
-            // Whoever asked may have gone in the meantime.
-            let _ = answer.send(given);
+            answered(given);
         }
     }
 

@@ -162,6 +162,11 @@ impl Followed {
         self.now.open_runs()
     }
 
+    /// The state of each vault now.
+    pub(super) fn vaults(&self) -> &BTreeMap<Name, Noted> {
+        &self.now.vaults
+    }
+
     /// The state of a vault now.
     pub(super) fn noted_vault(&self, environment: &Name) -> Option<Noted> {
         self.now.vaults.get(environment).copied()

@@ -18,6 +18,7 @@ mod error;
 pub mod event;
 mod followed;
 pub mod journal;
+mod known;
 pub mod note;
 mod noted_vaults;
 mod open_runs;
@@ -25,6 +26,7 @@ pub mod proof;
 mod publish;
 mod queue;
 pub mod reader;
+mod slot;
 mod state;
 pub mod tile;
 pub mod tree;
@@ -36,9 +38,11 @@ use std::sync::Arc;
 
 pub use error::LogError;
 pub use event::{Event, EventType, Party, PartyType, Target};
+pub(crate) use known::Known;
 pub use note::Vkey;
 pub use noted_vaults::NotedVault;
 pub use open_runs::OpenRun;
+pub(crate) use slot::Reply;
 pub use writer::Position;
 
 use crate::clock::{Clock, Timestamp};
@@ -53,6 +57,7 @@ use writer::{Tools, Writer};
 pub struct Log {
     shared: Arc<Shared>,
     key: Vkey,
+    known: Known,
 }
 
 impl Log {
@@ -80,8 +85,16 @@ impl Log {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, LogError> {
         let key = Vkey::new(origin, signer.did())?;
-        let tools = Tools { disk, directory: directory.to_owned(), key: key.clone(), signer, clock };
-        Ok(Self { shared: Shared::new(Writer::open(tools)?, background), key })
+        let tools = Tools {
+            disk,
+            directory: directory.to_owned(),
+            key: key.clone(),
+            signer,
+            clock,
+            known: Known::default(),
+        };
+        let known = tools.known.clone();
+        Ok(Self { shared: Shared::new(Writer::open(tools)?, background), key, known })
     }
 
     /// Appends an event and returns when it is durable.
@@ -89,7 +102,21 @@ impl Log {
     /// # Errors
     /// [`LogError`]: the event must then be taken as not logged, though it may still appear.
     pub fn append(&self, event: Event) -> Result<Position, LogError> {
-        self.shared.append(event)
+        self.append_then(event, |outcome, reply| reply.give(outcome))?.unwrap_or(Err(LogError::Closed))
+    }
+
+    /// Appends an event and waits once for all that follows: `then` is called when it is durable, or is not to be, on a
+    /// thread that writes the log, so it must be short and must not append; whoever it gives the reply to ends the wait. Nothing
+    /// where the reply was dropped.
+    ///
+    /// # Errors
+    /// [`LogError::Closed`].
+    pub(crate) fn append_then<T: Send + 'static>(
+        &self,
+        event: Event,
+        then: impl FnOnce(Result<Position, LogError>, Reply<T>) + Send + 'static,
+    ) -> Result<Option<T>, LogError> {
+        self.shared.append_then(event, then)
     }
 
     /// Appends an event and calls `done` when it is durable, or is not to be. `done` runs on a thread that writes the log, so it
@@ -116,13 +143,18 @@ impl Log {
     /// beginning of time for a log without entries.
     #[must_use]
     pub fn last_timestamp(&self) -> Timestamp {
-        self.shared.writer().state.last_timestamp
+        self.known.timestamp()
     }
 
     /// The state of an environment's vault that the newest entry which this log has read tells of.
     #[must_use]
     pub fn noted_vault(&self, environment: &Name) -> Option<Noted> {
-        self.shared.writer().state.followed.noted_vault(environment)
+        self.known.vault(environment)
+    }
+
+    /// What this log knows of its newest entry, now and later.
+    pub(crate) fn known(&self) -> &Known {
+        &self.known
     }
 
     /// As [`Log::noted_vault`], entries of other processes included.
@@ -140,7 +172,7 @@ impl Log {
     ) -> Result<(), LogError> {
         self.shared.writer().locked(|writer| {
             let events = decide(writer.state.followed.open_runs());
-            writer.commit_locked(events)?.into_iter().try_for_each(|outcome| outcome.map(drop))
+            writer.commit_locked(events, Vec::new)?.into_iter().try_for_each(|outcome| outcome.map(drop))
         })
     }
 

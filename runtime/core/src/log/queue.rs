@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::error::LogError;
 use super::event::Event;
+use super::slot::{Pen, Reply, Slot, Told};
 use super::tile::WIDTH;
 use super::writer::{Position, Writer};
 
@@ -60,46 +61,11 @@ enum Background {
     Forbidden,
 }
 
-enum Waiter {
-    Blocked(Arc<Slot>),
-    Callback(Done),
-}
-
-/// Where a blocked caller waits.
-#[derive(Default)]
-struct Slot {
-    state: Mutex<SlotState>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-enum SlotState {
-    #[default]
-    Waiting,
-    /// The caller is to write the next batch.
-    Write,
-    Done(Outcome),
-}
-
-impl Slot {
-    fn set(&self, state: SlotState) {
-        *locked(&self.state) = state;
-        self.changed.notify_one();
-    }
-
-    /// Waits; `None` means that the caller is to write.
-    fn wait(&self) -> Option<Outcome> {
-        let mut state = locked(&self.state);
-        loop {
-            match std::mem::take(&mut *state) {
-                SlotState::Done(outcome) => return Some(outcome),
-                SlotState::Write => return None,
-                SlotState::Waiting => {
-                    state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-                }
-            }
-        }
-    }
+/// Who hears of an event.
+struct Waiter {
+    done: Done,
+    /// Where it waits, if it can write.
+    pen: Option<Arc<dyn Pen>>,
 }
 
 impl Shared {
@@ -113,23 +79,31 @@ impl Shared {
         locked(&self.writer)
     }
 
-    pub(super) fn append(self: &Arc<Self>, event: Event) -> Outcome {
-        let slot = Arc::new(Slot::default());
+    /// Waits for what `then` makes of the outcome, or has made by others; nothing where they gave it up.
+    pub(super) fn append_then<T: Send + 'static>(
+        self: &Arc<Self>,
+        event: Event,
+        then: impl FnOnce(Outcome, Reply<T>) + Send + 'static,
+    ) -> Result<Option<T>, LogError> {
+        let (slot, reply) = Slot::new();
         {
             let mut queue = locked(&self.queue);
             if queue.closing {
                 return Err(LogError::Closed);
             }
-            queue.waiting.push_back((event, Waiter::Blocked(Arc::clone(&slot))));
+            let pen: Arc<dyn Pen> = Arc::clone(&slot) as _;
+            let done: Done = Box::new(move |outcome| then(outcome, reply));
+            queue.waiting.push_back((event, Waiter { done, pen: Some(pen) }));
             if !queue.writing {
                 queue.writing = true;
-                slot.set(SlotState::Write);
+                slot.hand_over();
             }
         }
         loop {
             match slot.wait() {
-                Some(outcome) => return outcome,
-                None => self.write_batch(),
+                Told::Write => self.write_batch(),
+                Told::Given(given) => return Ok(Some(given)),
+                Told::Abandoned => return Ok(None),
             }
         }
     }
@@ -140,7 +114,7 @@ impl Shared {
             drop(queue);
             return done(Err(LogError::Closed));
         }
-        queue.waiting.push_back((event, Waiter::Callback(done)));
+        queue.waiting.push_back((event, Waiter { done, pen: None }));
         if self.has_background(&mut queue) {
             self.work.notify_all();
         } else if !queue.writing {
@@ -152,28 +126,32 @@ impl Shared {
 
     /// Writes one batch, tells its waiters, and hands the pen on.
     fn write_batch(self: &Arc<Self>) {
-        let mut batch: Vec<(Event, Waiter)> = {
-            let mut queue = locked(&self.queue);
-            let count = queue.waiting.len().min(MAX_BATCH);
-            queue.waiting.drain(..count).collect()
-        };
-        let mut events = Vec::with_capacity(batch.len());
-        let mut waiters = Vec::with_capacity(batch.len());
-        for (event, waiter) in batch.drain(..) {
-            events.push(event);
-            waiters.push(waiter);
-        }
+        let mut waiters = Vec::new();
+        let first = self.take_batch(&mut waiters);
         let (outcomes, unpublished) = {
             let mut writer = self.writer();
-            (writer.commit(events), writer.state.size() - writer.published.min(writer.state.size()))
+            let outcomes = writer.commit(first, || self.take_batch(&mut waiters));
+            (outcomes, writer.state.size() - writer.published.min(writer.state.size()))
         };
         self.hand_on(unpublished);
         match outcomes {
             Ok(outcomes) => {
-                waiters.into_iter().zip(outcomes).for_each(|(waiter, outcome)| waiter.tell(outcome))
+                waiters.into_iter().zip(outcomes).for_each(|(waiter, outcome)| (waiter.done)(outcome))
             }
-            Err(error) => waiters.into_iter().for_each(|waiter| waiter.tell(Err(error.clone()))),
+            Err(error) => waiters.into_iter().for_each(|waiter| (waiter.done)(Err(error.clone()))),
         }
+    }
+
+    /// The events that wait and still fit into a batch of so many `waiters`, who grow by theirs.
+    fn take_batch(&self, waiters: &mut Vec<Waiter>) -> Vec<Event> {
+        let mut queue = locked(&self.queue);
+        let count = queue.waiting.len().min(MAX_BATCH.saturating_sub(waiters.len()));
+        let mut events = Vec::with_capacity(count);
+        for (event, waiter) in queue.waiting.drain(..count) {
+            events.push(event);
+            waiters.push(waiter);
+        }
+        events
     }
 
     /// Lets the first who waits write the next batch, and has the rest published in time.
@@ -188,8 +166,8 @@ impl Shared {
             }
         }
         match queue.waiting.front() {
-            Some((_, Waiter::Blocked(slot))) => return slot.set(SlotState::Write),
-            Some((_, Waiter::Callback(_))) => {}
+            Some((_, Waiter { pen: Some(pen), .. })) => return pen.hand_over(),
+            Some((_, Waiter { pen: None, .. })) => {}
             None => {
                 queue.writing = false;
                 if queue.closing {
@@ -298,15 +276,6 @@ impl Drop for Ended<'_> {
     fn drop(&mut self) {
         locked(&self.0.queue).background = Background::Absent;
         self.0.work.notify_all();
-    }
-}
-
-impl Waiter {
-    fn tell(self, outcome: Outcome) {
-        match self {
-            Self::Blocked(slot) => slot.set(SlotState::Done(outcome)),
-            Self::Callback(done) => done(outcome),
-        }
     }
 }
 

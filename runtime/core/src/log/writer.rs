@@ -18,6 +18,7 @@ use super::event::Event;
 use super::followed::Change;
 use super::in_memory;
 use super::journal::{self, BATCH_HEADER, Header, JournalError, MAX_JOURNAL};
+use super::known::Known;
 use super::note::Vkey;
 use super::publish;
 use super::state::State;
@@ -29,6 +30,10 @@ use crate::durable::disk::{Disk, DiskFile, DiskLock};
 /// The journal grows in zeroed steps of this size: a `fdatasync` over bytes already allocated is cheaper, as the file's
 /// length does not change.
 const GROWTH: u64 = 64 * 1024;
+
+/// How often those that came while a batch was signed may join it. Each time takes as long as the signatures of those that
+/// came in the time before, so that few times gather all who come together, and nobody waits long for others.
+const MAX_ROUNDS: usize = 4;
 
 /// Where an entry was put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +52,7 @@ pub(super) struct Tools {
     pub(super) key: Vkey,
     pub(super) signer: Arc<dyn Signer>,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) known: Known,
 }
 
 /// Writes the log; one at a time per [`super::Log`].
@@ -105,12 +111,18 @@ impl Writer {
         let kept =
             !boot.is_empty() && lock.text().map_err(failed("read", &tools.directory.join("lock")))? == boot;
         let published = published.filter(|_| kept).map_or(0, |published| published.size);
+        tools.known.update(&state);
         Ok(Self { tools, lock, journal, state, poison: None, published, checkpoint })
     }
 
-    /// Commits a batch; tells for each event what became of it. An event that cannot be an entry fails alone.
-    pub(super) fn commit(&mut self, events: Vec<Event>) -> Result<Vec<Result<Position, LogError>>, LogError> {
-        self.locked(|writer| writer.commit_locked(events))
+    /// Commits a batch; tells for each event what became of it. An event that cannot be an entry fails alone. `more` gives
+    /// those that came while the batch was signed, which are told behind the others; it is asked until there are none.
+    pub(super) fn commit(
+        &mut self,
+        events: Vec<Event>,
+        more: impl FnMut() -> Vec<Event>,
+    ) -> Result<Vec<Result<Position, LogError>>, LogError> {
+        self.locked(|writer| writer.commit_locked(events, more))
     }
 
     /// Runs `work` as the only writer, on the newest state; an error of the disk poisons this writer.
@@ -123,6 +135,7 @@ impl Writer {
         }
         self.lock.acquire().map_err(failed("lock", &self.tools.directory))?;
         let done = self.catch_up().and_then(|()| work(self));
+        self.tools.known.update(&self.state);
         self.lock.release();
         done
     }
@@ -135,52 +148,66 @@ impl Writer {
 
     pub(super) fn commit_locked(
         &mut self,
-        events: Vec<Event>,
+        mut events: Vec<Event>,
+        mut more: impl FnMut() -> Vec<Event>,
     ) -> Result<Vec<Result<Position, LogError>>, LogError> {
         if self.journal.end > MAX_JOURNAL / 2 {
             return Err(LogError::Full { path: self.journal.path.clone(), length: self.journal.end });
         }
-        let timestamp = self.tools.clock.now().max(self.state.last_timestamp);
-        let mut results = Vec::with_capacity(events.len());
-        let mut drafts = Vec::with_capacity(events.len());
-        let mut changes = Vec::with_capacity(events.len());
-        for event in events {
-            let index = self.state.size() + drafts.len() as u64;
-            let change = Change::of_event(&event, index);
-            match draft(event, timestamp) {
-                Ok(draft) => {
-                    drafts.push(draft);
-                    changes.push(change);
-                    results.push(Ok(Position { index, timestamp }));
-                }
-                Err(error) => results.push(Err(error)),
+        let mut batch = Batch::default();
+        for _ in 1..MAX_ROUNDS {
+            self.seal(&mut batch, events);
+            events = more();
+            if events.is_empty() {
+                break;
             }
         }
-        let messages = drafts.iter().map(Draft::message).collect();
-        let signatures = match self.tools.signer.sign_many(messages) {
-            Ok(signatures) => signatures,
-            Err(error) => {
-                let error = LogError::from(EntryError::from(error));
-                return Ok(results.into_iter().map(|result| result.and(Err(error.clone()))).collect());
-            }
-        };
-        let mut body = Vec::new();
-        let mut accepted = Vec::with_capacity(drafts.len());
-        for ((draft, change), signature) in drafts.into_iter().zip(changes).zip(&signatures) {
-            let entry = draft.signed(signature);
-            let fits = tile::push_entry(&mut body, &entry);
-            debug_assert!(fits, "a draft refuses longer entries");
-            accepted.push((entry, change));
-        }
-        if !accepted.is_empty() {
+        self.seal(&mut batch, events);
+        let Batch { body, entries, results } = batch;
+        if !entries.is_empty() {
             let first = self.state.size();
             let written = self.journal.append(&self.tools, &self.state.header, first, &body);
             written.map_err(|error| self.poison(error))?;
-            for (entry, change) in accepted {
+            for (entry, timestamp, change) in entries {
                 self.state.push(&entry, timestamp, change);
             }
         }
         Ok(results)
+    }
+
+    /// Signs events as the next entries of a batch.
+    fn seal(&self, batch: &mut Batch, events: Vec<Event>) {
+        if events.is_empty() {
+            return;
+        }
+        let last = batch.entries.last().map_or(self.state.last_timestamp, |(_, timestamp, _)| *timestamp);
+        let timestamp = self.tools.clock.now().max(last);
+        let begin = batch.results.len();
+        let mut drafts = Vec::with_capacity(events.len());
+        for event in events {
+            let index = self.state.size() + (batch.entries.len() + drafts.len()) as u64;
+            let change = Change::of_event(&event, index);
+            batch.results.push(draft(event, timestamp).map(|draft| {
+                drafts.push((draft, change));
+                Position { index, timestamp }
+            }));
+        }
+        match self.tools.signer.sign_many(drafts.iter().map(|(draft, _)| draft.message()).collect()) {
+            Ok(signatures) => {
+                for ((draft, change), signature) in drafts.into_iter().zip(&signatures) {
+                    let entry = draft.signed(signature);
+                    let fits = tile::push_entry(&mut batch.body, &entry);
+                    debug_assert!(fits, "a draft refuses longer entries");
+                    batch.entries.push((entry, timestamp, change));
+                }
+            }
+            Err(error) => {
+                let error = LogError::from(EntryError::from(error));
+                for result in batch.results.iter_mut().skip(begin).filter(|result| result.is_ok()) {
+                    *result = Err(error.clone());
+                }
+            }
+        }
     }
 
     /// Takes in what other processes wrote since the last look.
@@ -211,6 +238,17 @@ impl Writer {
         (self.journal, self.state, self.checkpoint) = (journal, state, checkpoint);
         Ok(())
     }
+}
+
+/// Entries that become durable together.
+#[derive(Default)]
+struct Batch {
+    /// What stands in the journal.
+    body: Vec<u8>,
+    /// Those of the events that are entries.
+    entries: Vec<(Vec<u8>, Timestamp, Option<Change>)>,
+    /// For each event, what becomes of it if the batch is written.
+    results: Vec<Result<Position, LogError>>,
 }
 
 /// An entry that is to be signed with its batch.

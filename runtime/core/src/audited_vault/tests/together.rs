@@ -54,3 +54,30 @@ fn what_one_process_changes_is_seen_by_another_at_once() {
     second.change(by(), Change::Remove { id: id("api_key/a") }).unwrap();
     assert!(first.reveal(by(), &id("api_key/a")).is_err());
 }
+
+#[test]
+fn accesses_at_once_get_each_its_own_answer_and_its_own_entry() {
+    const CALLERS: usize = 16;
+    let (test, vault) = opened();
+    for number in 0..CALLERS {
+        vault.change(by(), put(&format!("api_key/k{number}"), &number.to_string())).unwrap();
+    }
+    thread::scope(|scope| {
+        for number in 0..CALLERS {
+            let vault = &vault;
+            scope.spawn(move || {
+                for _ in 0..EACH {
+                    let revealed = vault.reveal(by(), &id(&format!("api_key/k{number}"))).unwrap();
+                    assert_eq!(revealed, secret(&number.to_string()));
+                }
+                assert!(vault.reveal(by(), &id("api_key/none")).is_err());
+            });
+        }
+    });
+    vault.log.publish().unwrap();
+    let reader = LogReader::open(&test.home.log()).unwrap();
+    let revealed = reader.entries(0..u64::MAX).filter(|item| {
+        Entry::parse_unverified(&item.as_ref().unwrap().1).unwrap().details["operation"] == "reveal"
+    });
+    assert_eq!(revealed.count(), CALLERS * (EACH + 1));
+}

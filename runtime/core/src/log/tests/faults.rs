@@ -52,7 +52,8 @@ impl Promises {
     fn append(&mut self, log: &Log, count: u64) -> bool {
         let numbers: Vec<u64> = (self.next..self.next + count).collect();
         self.next += count;
-        let outcomes = log.shared.writer().commit(numbers.iter().map(|number| note(*number)).collect());
+        let outcomes =
+            log.shared.writer().commit(numbers.iter().map(|number| note(*number)).collect(), Vec::new);
         let Ok(outcomes) = outcomes else { return false };
         for (number, outcome) in numbers.into_iter().zip(outcomes) {
             let before = self.entries.insert(outcome.unwrap().index, number);

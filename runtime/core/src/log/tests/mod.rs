@@ -4,6 +4,7 @@ mod faults;
 mod forgery;
 mod oracles;
 mod speed;
+mod together;
 mod vaults;
 mod writing;
 
@@ -43,7 +44,7 @@ pub(super) fn fill(log: &Log, count: u64) {
     let first = writer.state.size();
     let numbers: Vec<u64> = (first..first + count).collect();
     for numbers in numbers.chunks(200) {
-        let outcomes = writer.commit(numbers.iter().map(|number| note(*number)).collect()).unwrap();
+        let outcomes = writer.commit(numbers.iter().map(|number| note(*number)).collect(), Vec::new).unwrap();
         for (number, outcome) in numbers.iter().zip(outcomes) {
             assert_eq!(outcome.unwrap().index, *number);
         }

@@ -71,7 +71,7 @@ fn appending_in_groups_against_the_limit() {
             least.push(limit(&file, &mut offset, &mut edge, &entries, &host(1)));
             let events: Vec<Event> = (0..group).map(launch).collect();
             let start = Instant::now();
-            log.shared.writer().commit(events).unwrap();
+            log.shared.writer().commit(events, Vec::new).unwrap();
             ours.push(start.elapsed());
             let start = Instant::now();
             if group == 1 {
@@ -131,7 +131,7 @@ fn opening_closing_and_verifying() {
     );
     let log = open(folder.path()).unwrap();
     for _ in 0..100 {
-        log.shared.writer().commit((0..256).map(launch).collect()).unwrap();
+        log.shared.writer().commit((0..256).map(launch).collect(), Vec::new).unwrap();
     }
     std::mem::forget(log);
     let start = Instant::now();
