@@ -21,6 +21,7 @@ mod limits;
 mod log;
 mod memory;
 mod messaging;
+mod nats;
 mod operator;
 mod permission;
 mod resource;

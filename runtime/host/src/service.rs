@@ -22,7 +22,7 @@ use crate::agent::Agent;
 use crate::bindings::{self, Error, ServicePre};
 use crate::epoch::Ticks;
 use crate::equipment::{Equipment, Spent};
-use crate::mailbox::{Delivery, Failed, Letters, Message};
+use crate::mailbox::{Answer, Delivery, Failed, Letters, Message};
 use crate::outcome::Outcome;
 use crate::record;
 use crate::run::{ExitReport, Stopper, Usage, elapsed, exit, prepare, refill, within};
@@ -96,7 +96,7 @@ impl Work {
                 Ok(said) => answer(self.said(said)),
                 Err(outcome) => {
                     self.tally.broken(&outcome);
-                    answer(Err(Failed::Broken));
+                    gave_up(answer, &outcome);
                     return outcome;
                 }
             }
@@ -121,7 +121,7 @@ impl Work {
                 Ok(said) => answer(self.said(said)),
                 Err(outcome) => {
                     self.broke(&outcome);
-                    answer(Err(Failed::Broken));
+                    gave_up(answer, &outcome);
                     if ends_the_run(&outcome) {
                         return outcome;
                     }
@@ -224,6 +224,13 @@ impl Work {
                 "a failed message could not be logged",
             );
         }
+    }
+}
+
+/// A message was not handled. One whose run was stopped is given up unsaid, so that it may come again.
+fn gave_up(answer: Answer, outcome: &Outcome) {
+    if *outcome != Outcome::Killed {
+        answer(Err(Failed::Broken));
     }
 }
 

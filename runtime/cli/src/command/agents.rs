@@ -1,8 +1,11 @@
 //! `kos agents`: the agents that were launched here.
 
+mod add;
+
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use kos_core::canonical::base64_encode;
 use kos_core::custody::agents::{self, AgentRecord};
 use kos_core::home::{Home, HostConfig};
 use kos_core::log::event::EventType;
@@ -24,6 +27,8 @@ pub enum Agents {
     List(ListAgents),
     /// Show who an agent is.
     Show(ShowAgent),
+    /// Make an agent of another host known here, so that messages go to it and come from it.
+    Add(add::AddAgent),
     /// Forget an agent and its keys; launched again, it is somebody new.
     Remove(RemoveAgent),
 }
@@ -37,6 +42,7 @@ impl Agents {
         match self {
             Self::List(command) => command.run(context),
             Self::Show(command) => command.run(context),
+            Self::Add(command) => command.run(context),
             Self::Remove(command) => command.run(context),
         }
     }
@@ -152,6 +158,7 @@ fn to_json(record: &AgentRecord) -> Value {
         "author": record.agent.author.to_string(),
         "identity": record.identity,
         "agreementKey": record.agreement_key.to_string(),
+        "attestation": base64_encode(&record.attestation),
         "highestVersion": record.highest_version.to_string(),
     })
 }

@@ -15,6 +15,7 @@ use kos_core::message::{Accepted, Inbox, Rejection, SignedMessage};
 
 use crate::agent::Powers;
 use crate::mailbox::Mailbox;
+use crate::transport::Receiving;
 
 /// The runs that receive, by their agents' identifiers.
 pub(super) struct Parties {
@@ -45,6 +46,16 @@ pub(super) struct Party {
 pub(crate) struct Entered {
     parties: Arc<Parties>,
     party: Arc<Party>,
+    /// What listens for the recipient outside the process.
+    listening: Option<Arc<Receiving>>,
+}
+
+impl Entered {
+    /// The same place, and what listens for it outside the process.
+    pub(super) fn listening(mut self, listening: Option<Arc<Receiving>>) -> Self {
+        self.listening = listening;
+        self
+    }
 }
 
 impl Parties {
@@ -61,7 +72,7 @@ impl Parties {
         let inbox = Arc::clone(&seats.inbox);
         let party = Arc::new(Party { did, mailbox, powers, floor, inbox, has_left: AtomicBool::new(false) });
         seats.parties.push(Arc::clone(&party));
-        Entered { parties: Arc::clone(self), party }
+        Entered { parties: Arc::clone(self), party, listening: None }
     }
 
     /// Who receives what is for `did`.
