@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -14,7 +15,7 @@ const QUIET: Duration = Duration::from_secs(2);
 
 /// A server, ended with the test.
 pub(crate) struct NatsServer {
-    child: Child,
+    child: Mutex<Child>,
     port: u16,
     store: TempDir,
     arguments: Vec<String>,
@@ -33,7 +34,7 @@ impl NatsServer {
         let store = tempfile::tempdir().expect("a temporary folder");
         let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
         let child = started(port, &store, &arguments);
-        let server = Self { child, port, store, arguments };
+        let server = Self { child: Mutex::new(child), port, store, arguments };
         server.wait_until_ready();
         server
     }
@@ -48,18 +49,19 @@ impl NatsServer {
     }
 
     /// Kills it, and starts it again on the same store.
-    pub(crate) fn kill_and_start_again(&mut self) {
+    pub(crate) fn kill_and_start_again(&self) {
         self.kill();
         self.start_again();
     }
 
-    pub(crate) fn kill(&mut self) {
-        self.child.kill().expect("a server that can be killed");
-        self.child.wait().expect("its end");
+    pub(crate) fn kill(&self) {
+        let mut child = self.child.lock().expect("the server");
+        child.kill().expect("a server that can be killed");
+        child.wait().expect("its end");
     }
 
-    pub(crate) fn start_again(&mut self) {
-        self.child = started(self.port, &self.store, &self.arguments);
+    pub(crate) fn start_again(&self) {
+        *self.child.lock().expect("the server") = started(self.port, &self.store, &self.arguments);
         self.wait_until_ready();
     }
 
@@ -80,8 +82,9 @@ impl NatsServer {
 impl Drop for NatsServer {
     fn drop(&mut self) {
         // It may have been killed by the test.
-        drop(self.child.kill());
-        drop(self.child.wait());
+        let child = self.child.get_mut().expect("the server");
+        drop(child.kill());
+        drop(child.wait());
     }
 }
 

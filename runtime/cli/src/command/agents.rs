@@ -29,7 +29,7 @@ pub enum Agents {
     Show(ShowAgent),
     /// Make an agent of another host known here, so that messages go to it and come from it.
     Add(add::AddAgent),
-    /// Forget an agent and its keys; launched again, it is somebody new.
+    /// Forget an agent and its keys; launched again, it is somebody new. One of another host is forgotten here alone.
     Remove(RemoveAgent),
 }
 
@@ -118,6 +118,9 @@ impl RemoveAgent {
     fn run(&self, context: &Context) -> Ended {
         let session = Session::open(context, &self.unlock)?;
         let _changing = session.lock_changes()?;
+        if let Some(peer) = add::find_peer(&session, &self.agent)? {
+            return add::forget(context, &session, &peer);
+        }
         let record = find(&session.home, &session.config, &self.agent)?;
         let did = record.identity.did.to_string();
         let hosts = control::ps(&session.home)?;

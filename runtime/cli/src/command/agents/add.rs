@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use clap::Args;
 use kos_core::canonical::{self, base64_bytes};
 use kos_core::clock::Clock as _;
-use kos_core::custody::agents::AgentIdentity;
 use kos_core::custody::agents::peers::{self, PeerRecord};
+use kos_core::custody::agents::{self, AgentIdentity};
 use kos_core::durable;
 use kos_core::id::{AgentRef, AgreementKey, Did, Name};
 use kos_core::log::event::EventType;
@@ -15,6 +15,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::super::Ended;
+use super::super::grants::is_named;
 use crate::context::Context;
 use crate::failure::{Explain as _, Failure};
 use crate::output::{GOOD, paint};
@@ -90,4 +91,28 @@ impl AddAgent {
         }
         Ok(shown)
     }
+}
+
+/// The agent of another host that `text` names, where none of this home has that name.
+pub(super) fn find_peer(session: &Session, text: &str) -> Result<Option<PeerRecord>, Failure> {
+    if agents::list(&session.home, &session.config.host)?.iter().any(|own| is_named(&own.agent, text)) {
+        return Ok(None);
+    }
+    let peers = peers::list(&session.home, &session.config.host)?;
+    Ok(peers.into_iter().find(|peer| is_named(&peer.agent, text) || peer.did.to_string() == text))
+}
+
+/// Forgets an agent of another host.
+pub(super) fn forget(context: &Context, session: &Session, peer: &PeerRecord) -> Ended {
+    let did = peer.did.to_string();
+    let event = session
+        .event_by(&session.local_operators()?, EventType::SystemModification)
+        .on("agent", peer.agent.to_string())
+        .with("change", "remove-peer")
+        .with("did", &*did);
+    session.change(event, || Ok(peers::remove(&session.home, &peer.agent).map(drop)?))?;
+    context.output.answer(&json!({ "removed": did }), || {
+        paint(GOOD, format!("{} is not known here any more", peer.agent.name))
+    })?;
+    Ok(ExitCode::SUCCESS)
 }

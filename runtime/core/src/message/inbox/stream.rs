@@ -117,3 +117,99 @@ impl StreamInbox {
 fn named(from: Did, to: Did, timestamp: Timestamp, id: MessageId) -> Header {
     Header { id, from, to, timestamp, nonce: [0; NONCE_BYTES] }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::crypto::{SecretKey, Signer as _};
+    use crate::id::AgreementKey;
+    use crate::message::{AGE, Content, Draft};
+
+    const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+    /// A message from the holder of a seed, which differs from others by its number.
+    fn message(from: u8, to: Did, number: u8, sent: Timestamp) -> SignedMessage {
+        let content = Content::message("t".parse().unwrap(), b"x".to_vec()).unwrap();
+        let sender = SecretKey::from_seed(&[from; 32]);
+        let key = AgreementKey::from_bytes(little_nine());
+        Draft::new(&sender, to, content, sent, &[number; 32]).sealed(&key).unwrap()
+    }
+
+    /// The base point, which is a key that can be sealed to.
+    fn little_nine() -> [u8; 32] {
+        let mut key = [0; 32];
+        key[0] = 9;
+        key
+    }
+
+    fn recipient() -> Did {
+        SecretKey::from_seed(&[1; 32]).did()
+    }
+
+    fn any(_: &Did) -> Result<(), Rejection> {
+        Ok(())
+    }
+
+    #[test]
+    fn what_was_handled_is_not_accepted_again_by_whoever_opens_the_file_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("handled");
+        let old = Timestamp::from_millis(NOW.as_millis() - 3_600_000);
+        let mut inbox = StreamInbox::open(&path, recipient(), NOW).unwrap();
+        for number in [1, 2, 3] {
+            inbox.accept(message(2, recipient(), number, old), NOW, any).unwrap();
+        }
+        inbox.handled(message(2, recipient(), 1, old).header()).unwrap();
+        inbox.withdrawn(message(2, recipient(), 3, old).header());
+        assert!(inbox.accept(message(2, recipient(), 3, old), NOW, any).is_ok(), "it was given back");
+        assert!(matches!(StreamInbox::open(&path, recipient(), NOW), Err(InboxError::Busy { .. })));
+        drop(inbox);
+        // A line whose writing was cut off, as by a crash.
+        let mut torn = std::fs::read(&path).unwrap();
+        torn.extend_from_slice(b"18000");
+        std::fs::write(&path, torn).unwrap();
+        for _ in 0..2 {
+            let mut inbox = StreamInbox::open(&path, recipient(), NOW).unwrap();
+            let copy = inbox.accept(message(2, recipient(), 1, old), NOW, any);
+            assert_eq!(copy.unwrap_err(), Rejection::Replayed);
+            assert!(inbox.accept(message(2, recipient(), 2, old), NOW, any).is_ok(), "it was not handled");
+        }
+    }
+
+    #[test]
+    fn what_is_plain_for_another_or_older_than_the_stream_is_not_accepted() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut inbox = StreamInbox::open(&folder.path().join("handled"), recipient(), NOW).unwrap();
+        let sender = SecretKey::from_seed(&[2; 32]);
+        let content = Content::message("t".parse().unwrap(), b"x".to_vec()).unwrap();
+        let plain = Draft::new(&sender, recipient(), content, NOW, &[7; 32]).signed().unwrap();
+        assert_eq!(inbox.accept(plain, NOW, any).unwrap_err(), Rejection::Unsealed);
+        let astray = message(2, sender.did(), 1, NOW);
+        assert_eq!(inbox.accept(astray, NOW, any).unwrap_err(), Rejection::Recipient);
+        let sent = |ago: Duration| {
+            Timestamp::from_millis(NOW.as_millis() - u64::try_from(ago.as_millis()).unwrap())
+        };
+        assert!(inbox.accept(message(2, recipient(), 2, sent(AGE * 2)), NOW, any).is_ok());
+        let late = inbox.accept(message(2, recipient(), 3, sent(STREAM_AGE)), NOW, any);
+        assert!(matches!(late, Err(Rejection::Stale { .. })));
+        assert!(inbox.accept(message(2, recipient(), 3, NOW), NOW, |_| Err(Rejection::Revoked)).is_err());
+        assert!(inbox.accept(message(2, recipient(), 3, NOW), NOW, any).is_ok(), "a refusal changes nothing");
+    }
+
+    #[test]
+    fn a_file_of_another_recipient_or_with_a_line_of_another_form_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("handled");
+        drop(StreamInbox::open(&path, recipient(), NOW).unwrap());
+        let other = SecretKey::from_seed(&[9; 32]).did();
+        assert!(matches!(StreamInbox::open(&path, other, NOW), Err(InboxError::Mismatch { .. })));
+        let head = std::fs::read_to_string(&path).unwrap();
+        for line in ["", "1 - ", "x - x", &format!("01 - {other}"), &format!("1 -  {other}"), &format!("1 - {other} ")] {
+            std::fs::write(&path, format!("{head}{line}\n")).unwrap();
+            assert!(StreamInbox::open(&path, recipient(), NOW).is_err(), "{line}");
+        }
+    }
+}
