@@ -29,13 +29,17 @@ fn a_relay_reads_nothing_and_what_it_alters_sends_elsewhere_or_repeats_is_reject
         assert!(!text.contains(encoded), "it is not there in base64 either");
     }
     let mut altered = payload.clone();
-    let last = altered.iter().position(|byte| *byte == b':').expect("a field") + 40;
-    altered[last] = if altered[last] == b'A' { b'B' } else { b'A' };
+    let at = text.find("ciphertext").expect("what is sealed") + 20;
+    altered[at] = if altered[at] == b'A' { b'B' } else { b'A' };
     let mut relay = pair.server.relay();
     // For `ping`, though its sender has sealed it to `pong`.
     let shown = pair.ping.kos(&["agents", "show", "ping", "--json"]).succeeded().json();
-    let ping_subject: String =
-        shown["identity"]["did"].as_str().expect("a DID").chars().filter(char::is_ascii_alphanumeric).collect();
+    let ping_subject: String = shown["identity"]["did"]
+        .as_str()
+        .expect("a DID")
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .collect();
     // Before and after `pong` starts anew: it has forgotten nothing.
     relay.publish(subject, payload);
     let pong = pair.start_pong();
@@ -88,11 +92,20 @@ fn a_server_that_asks_who_comes_is_shown_a_secret_of_the_vault_and_the_log_says_
     let said = pair.says(&["send pong keep x"]);
     assert_eq!(said, ["unavailable"], "nobody was shown anything");
     let mut command = pair.ping.kos_run_command();
-    command.arg(&pair.ping_agent).args(["--nats", &pair.server.url(), "--nats-secret", "password/nats", "--"]);
+    command.arg(&pair.ping_agent).args([
+        "--nats",
+        &pair.server.url(),
+        "--nats-secret",
+        "password/nats",
+        "--",
+    ]);
     let ended = Ended::of(command.arg("until sent send pong keep x")).succeeded();
     assert_eq!(ended.stdout.trim(), "sent");
     let shown = pair.ping.entries_of("vault_access");
     let entry = shown.last().expect("an entry");
-    assert_eq!((&entry["target"]["id"], &entry["details"]["operation"]), (&"password/nats".into(), &"send".into()));
+    assert_eq!(
+        (&entry["target"]["id"], &entry["details"]["operation"]),
+        (&"password/nats".into(), &"send".into())
+    );
     assert_eq!(entry["details"]["audience"], format!("127.0.0.1:{}", pair.server.port()));
 }

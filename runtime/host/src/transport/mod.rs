@@ -126,7 +126,10 @@ impl Transport {
         let client = runtime
             .block_on(connect.connect(addresses))
             .map_err(|error| ServerError::System { cause: error.to_string() })?;
+        // It starts a task of its own.
+        let entered = runtime.enter();
         let mut context = jetstream::new(client);
+        drop(entered);
         context.set_timeout(PATIENCE);
         let shared = Arc::new(Shared { context, connected, folder, clock, in_hand: Arc::default() });
         Ok(Self { runtime: Some(runtime), shared, receiving: Mutex::default() })

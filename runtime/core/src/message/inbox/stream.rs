@@ -189,9 +189,8 @@ mod tests {
         assert_eq!(inbox.accept(plain, NOW, any).unwrap_err(), Rejection::Unsealed);
         let astray = message(2, sender.did(), 1, NOW);
         assert_eq!(inbox.accept(astray, NOW, any).unwrap_err(), Rejection::Recipient);
-        let sent = |ago: Duration| {
-            Timestamp::from_millis(NOW.as_millis() - u64::try_from(ago.as_millis()).unwrap())
-        };
+        let sent =
+            |ago: Duration| Timestamp::from_millis(NOW.as_millis() - u64::try_from(ago.as_millis()).unwrap());
         assert!(inbox.accept(message(2, recipient(), 2, sent(AGE * 2)), NOW, any).is_ok());
         let late = inbox.accept(message(2, recipient(), 3, sent(STREAM_AGE)), NOW, any);
         assert!(matches!(late, Err(Rejection::Stale { .. })));
@@ -207,7 +206,14 @@ mod tests {
         let other = SecretKey::from_seed(&[9; 32]).did();
         assert!(matches!(StreamInbox::open(&path, other, NOW), Err(InboxError::Mismatch { .. })));
         let head = std::fs::read_to_string(&path).unwrap();
-        for line in ["", "1 - ", "x - x", &format!("01 - {other}"), &format!("1 -  {other}"), &format!("1 - {other} ")] {
+        for line in [
+            "",
+            "1 - ",
+            "x - x",
+            &format!("01 - {other}"),
+            &format!("1 -  {other}"),
+            &format!("1 - {other} "),
+        ] {
             std::fs::write(&path, format!("{head}{line}\n")).unwrap();
             assert!(StreamInbox::open(&path, recipient(), NOW).is_err(), "{line}");
         }
