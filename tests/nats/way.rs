@@ -1,8 +1,10 @@
 //! Who stands on the way: what it sees, what it says, and how far a host goes to meet it (I5, I9).
 
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+
 use super::server::{NatsServer, Seen};
 use super::{ASKS_PONG, Pair, rejections, stopped};
-use crate::support::{Ended, World, path_text, permissions, poll_until};
+use crate::support::{Conversation, Ended, World, path_text, permissions, poll_until};
 
 const SECRET_TEXT: &str = "a-text-that-nobody-else-may-read";
 
@@ -108,4 +110,32 @@ fn a_server_that_asks_who_comes_is_shown_a_secret_of_the_vault_and_the_log_says_
         (&"password/nats".into(), &"send".into())
     );
     assert_eq!(entry["details"]["audience"], format!("127.0.0.1:{}", pair.server.port()));
+}
+
+#[test]
+fn a_server_with_tls_is_believed_only_with_a_certificate_that_somebody_believed_vouches_for() {
+    let mut pair = Pair::new();
+    let mut authority = CertificateParams::default();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let (authority_key, key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+    let roots = pair.ping.write("roots.pem", authority.self_signed(&authority_key).unwrap().pem());
+    let other = pair.ping.write("other.pem", authority.self_signed(&key).unwrap().pem());
+    let issuer = Issuer::new(authority, authority_key);
+    let certificate =
+        CertificateParams::new(["localhost".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+    let certificate = pair.ping.write("server.pem", certificate.pem());
+    let key = pair.ping.write("server.key", key.serialize_pem());
+    pair.server =
+        NatsServer::with(&["--tls", "--tlscert", path_text(&certificate), "--tlskey", path_text(&key)]);
+    let url = format!("tls://localhost:{}", pair.server.port());
+    let asks = |roots: &std::path::Path| {
+        let mut command = pair.ping.kos_run_command();
+        command.arg(&pair.ping_agent).args(["--nats", &url, "--nats-ca", path_text(roots), "--"]);
+        Conversation::with(command.arg("until sent send pong keep x"))
+    };
+    // The first begins before the second, and has not sent anything when that has.
+    let misled = asks(&other);
+    assert_eq!(asks(&roots).wait().succeeded().stdout, "sent");
+    pair.ping.kos(&["stop", "--all"]).succeeded();
+    assert_eq!(misled.wait().stdout, "");
 }

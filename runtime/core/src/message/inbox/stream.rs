@@ -128,7 +128,9 @@ mod tests {
     use crate::id::AgreementKey;
     use crate::message::{AGE, Content, Draft};
 
-    const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+    fn now() -> Timestamp {
+        Timestamp::from_millis(1_800_000_000_000)
+    }
 
     /// A message from the holder of a seed, which differs from others by its number.
     fn message(from: u8, to: Did, number: u8, sent: Timestamp) -> SignedMessage {
@@ -157,54 +159,58 @@ mod tests {
     fn what_was_handled_is_not_accepted_again_by_whoever_opens_the_file_next() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("handled");
-        let old = Timestamp::from_millis(NOW.as_millis() - 3_600_000);
-        let mut inbox = StreamInbox::open(&path, recipient(), NOW).unwrap();
+        let old = Timestamp::from_millis(now().as_millis() - 3_600_000);
+        let mut inbox = StreamInbox::open(&path, recipient(), now()).unwrap();
         for number in [1, 2, 3] {
-            inbox.accept(message(2, recipient(), number, old), NOW, any).unwrap();
+            inbox.accept(message(2, recipient(), number, old), now(), any).unwrap();
         }
         inbox.handled(message(2, recipient(), 1, old).header()).unwrap();
         inbox.withdrawn(message(2, recipient(), 3, old).header());
-        assert!(inbox.accept(message(2, recipient(), 3, old), NOW, any).is_ok(), "it was given back");
-        assert!(matches!(StreamInbox::open(&path, recipient(), NOW), Err(InboxError::Busy { .. })));
+        assert!(inbox.accept(message(2, recipient(), 3, old), now(), any).is_ok(), "it was given back");
+        assert!(matches!(StreamInbox::open(&path, recipient(), now()), Err(InboxError::Busy { .. })));
         drop(inbox);
         // A line whose writing was cut off, as by a crash.
         let mut torn = std::fs::read(&path).unwrap();
         torn.extend_from_slice(b"18000");
         std::fs::write(&path, torn).unwrap();
         for _ in 0..2 {
-            let mut inbox = StreamInbox::open(&path, recipient(), NOW).unwrap();
-            let copy = inbox.accept(message(2, recipient(), 1, old), NOW, any);
+            let mut inbox = StreamInbox::open(&path, recipient(), now()).unwrap();
+            let copy = inbox.accept(message(2, recipient(), 1, old), now(), any);
             assert_eq!(copy.unwrap_err(), Rejection::Replayed);
-            assert!(inbox.accept(message(2, recipient(), 2, old), NOW, any).is_ok(), "it was not handled");
+            assert!(inbox.accept(message(2, recipient(), 2, old), now(), any).is_ok(), "it was not handled");
         }
     }
 
     #[test]
     fn what_is_plain_for_another_or_older_than_the_stream_is_not_accepted() {
         let folder = tempfile::tempdir().unwrap();
-        let mut inbox = StreamInbox::open(&folder.path().join("handled"), recipient(), NOW).unwrap();
+        let mut inbox = StreamInbox::open(&folder.path().join("handled"), recipient(), now()).unwrap();
         let sender = SecretKey::from_seed(&[2; 32]);
         let content = Content::message("t".parse().unwrap(), b"x".to_vec()).unwrap();
-        let plain = Draft::new(&sender, recipient(), content, NOW, &[7; 32]).signed().unwrap();
-        assert_eq!(inbox.accept(plain, NOW, any).unwrap_err(), Rejection::Unsealed);
-        let astray = message(2, sender.did(), 1, NOW);
-        assert_eq!(inbox.accept(astray, NOW, any).unwrap_err(), Rejection::Recipient);
-        let sent =
-            |ago: Duration| Timestamp::from_millis(NOW.as_millis() - u64::try_from(ago.as_millis()).unwrap());
-        assert!(inbox.accept(message(2, recipient(), 2, sent(AGE * 2)), NOW, any).is_ok());
-        let late = inbox.accept(message(2, recipient(), 3, sent(STREAM_AGE)), NOW, any);
+        let plain = Draft::new(&sender, recipient(), content, now(), &[7; 32]).signed().unwrap();
+        assert_eq!(inbox.accept(plain, now(), any).unwrap_err(), Rejection::Unsealed);
+        let astray = message(2, sender.did(), 1, now());
+        assert_eq!(inbox.accept(astray, now(), any).unwrap_err(), Rejection::Recipient);
+        let sent = |ago: Duration| {
+            Timestamp::from_millis(now().as_millis() - u64::try_from(ago.as_millis()).unwrap())
+        };
+        assert!(inbox.accept(message(2, recipient(), 2, sent(AGE * 2)), now(), any).is_ok());
+        let late = inbox.accept(message(2, recipient(), 3, sent(STREAM_AGE)), now(), any);
         assert!(matches!(late, Err(Rejection::Stale { .. })));
-        assert!(inbox.accept(message(2, recipient(), 3, NOW), NOW, |_| Err(Rejection::Revoked)).is_err());
-        assert!(inbox.accept(message(2, recipient(), 3, NOW), NOW, any).is_ok(), "a refusal changes nothing");
+        assert!(inbox.accept(message(2, recipient(), 3, now()), now(), |_| Err(Rejection::Revoked)).is_err());
+        assert!(
+            inbox.accept(message(2, recipient(), 3, now()), now(), any).is_ok(),
+            "a refusal changes nothing"
+        );
     }
 
     #[test]
     fn a_file_of_another_recipient_or_with_a_line_of_another_form_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("handled");
-        drop(StreamInbox::open(&path, recipient(), NOW).unwrap());
+        drop(StreamInbox::open(&path, recipient(), now()).unwrap());
         let other = SecretKey::from_seed(&[9; 32]).did();
-        assert!(matches!(StreamInbox::open(&path, other, NOW), Err(InboxError::Mismatch { .. })));
+        assert!(matches!(StreamInbox::open(&path, other, now()), Err(InboxError::Mismatch { .. })));
         let head = std::fs::read_to_string(&path).unwrap();
         for line in [
             "",
@@ -215,7 +221,7 @@ mod tests {
             &format!("1 - {other} "),
         ] {
             std::fs::write(&path, format!("{head}{line}\n")).unwrap();
-            assert!(StreamInbox::open(&path, recipient(), NOW).is_err(), "{line}");
+            assert!(StreamInbox::open(&path, recipient(), now()).is_err(), "{line}");
         }
     }
 }
