@@ -22,7 +22,7 @@ use crate::agent::Agent;
 use crate::bindings::{self, Error, ServicePre};
 use crate::epoch::Ticks;
 use crate::equipment::{Equipment, Spent};
-use crate::mailbox::{Answer, Delivery, Failed, Letters, Message};
+use crate::mailbox::{Delivery, Failed, Letters, Message};
 use crate::outcome::Outcome;
 use crate::record;
 use crate::run::{ExitReport, Stopper, Usage, elapsed, exit, prepare, refill, within};
@@ -96,7 +96,7 @@ impl Work {
                 Ok(said) => answer(self.said(said)),
                 Err(outcome) => {
                     self.tally.broken(&outcome);
-                    gave_up(answer, &outcome);
+                    answer(Err(why(&outcome)));
                     return outcome;
                 }
             }
@@ -121,7 +121,7 @@ impl Work {
                 Ok(said) => answer(self.said(said)),
                 Err(outcome) => {
                     self.broke(&outcome);
-                    gave_up(answer, &outcome);
+                    answer(Err(why(&outcome)));
                     if ends_the_run(&outcome) {
                         return outcome;
                     }
@@ -227,11 +227,9 @@ impl Work {
     }
 }
 
-/// A message was not handled. One whose run was stopped is given up unsaid, so that it may come again.
-fn gave_up(answer: Answer, outcome: &Outcome) {
-    if *outcome != Outcome::Killed {
-        answer(Err(Failed::Broken));
-    }
+/// Why a message at which a run ended was not handled.
+fn why(outcome: &Outcome) -> Failed {
+    if *outcome == Outcome::Killed { Failed::Stopped } else { Failed::Broken }
 }
 
 /// Whether no later message would fare better: it was stopped, or a limit of the whole run is reached.

@@ -13,7 +13,7 @@ use kos_core::message::{Accepted, Header, Kind, Rejection, SignedMessage, Stream
 use tokio::sync::oneshot;
 
 use super::{Arrived, Party, Router, Undelivered};
-use crate::mailbox::Delivery;
+use crate::mailbox::{Delivery, Failed};
 use crate::transport::{Receiving, Transport};
 
 /// What became of a message that arrived.
@@ -174,8 +174,9 @@ impl Router {
 /// The same delivery, which says whether it was handled.
 fn followed(Delivery { message, answer }: Delivery, mut handling: Handling) -> Delivery {
     let answer: crate::mailbox::Answer = Box::new(move |handled| {
+        let may_come_again = matches!(handled, Err(Failed::Stopped)) && !handling.is_request;
         answer(handled);
-        handling.tell(true);
+        handling.tell(!may_come_again);
     });
     Delivery { message, answer }
 }
