@@ -23,6 +23,7 @@ mod log;
 mod many;
 mod memory;
 mod messaging;
+mod nats;
 mod operator;
 mod permission;
 mod resource;

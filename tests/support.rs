@@ -204,6 +204,11 @@ impl Conversation {
         self.answers.next().expect("an answer").expect("an answer in UTF-8")
     }
 
+    /// Waits for an answer; none where the process has ended.
+    pub(crate) fn try_hear(&mut self) -> Option<String> {
+        self.answers.next()?.ok()
+    }
+
     /// Says a line and waits for the answer.
     #[track_caller]
     pub(crate) fn ask(&mut self, line: &str) -> String {

@@ -20,7 +20,7 @@ use kos_core::id::{AgentRef, Name};
 use kos_core::log::Log;
 use kos_core::manifest::{UnverifiedComponent, VerifiedComponent};
 use kos_core::permission::UseLedger;
-use kos_core::vault::DEFAULT_ENVIRONMENT;
+use kos_core::vault::{DEFAULT_ENVIRONMENT, SecretId};
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 use wasmtime::Engine;
@@ -40,6 +40,7 @@ use crate::refusal::Refusal;
 use crate::router::Router;
 use crate::runs::Runs;
 use crate::service::Backoff;
+use crate::transport::{Credentials, Transport, TransportOptions};
 
 /// The name of the host's own key.
 const HOST_KEY: &str = "default";
@@ -70,6 +71,8 @@ pub struct HostOptions {
     pub compiler: Option<PathBuf>,
     /// How a service that broke is launched again.
     pub backoff: Backoff,
+    /// By which server messages leave the process and come into it; none do where there is none.
+    pub transport: Option<TransportOptions>,
 }
 
 impl HostOptions {
@@ -93,6 +96,7 @@ impl HostOptions {
             progress: None,
             compiler: None,
             backoff: Backoff::STANDARD,
+            transport: None,
         }
     }
 }
@@ -114,7 +118,11 @@ impl Host {
     }
 
     pub(crate) fn with_compiler(options: HostOptions, compiler: Compiler) -> Result<Self, Refusal> {
+        let transport = options.transport.clone();
         let inner = Arc::new(Inner::new(options, compiler)?);
+        if let Some(transport) = transport {
+            inner.travel_by(&transport)?;
+        }
         control::log_own_locks(&inner);
         let control = control::Server::start(&inner)?;
         control::close_orphans(&inner)?;
@@ -184,6 +192,9 @@ impl Drop for Host {
         drop(self.inner.runtime.block_on(async { tokio::time::timeout(GRACE, ended).await }));
         self.inner.router.listeners().close();
         self.inner.carried.wait_until_none(GRACE);
+        if let Some(transport) = self.inner.router.transport() {
+            transport.finish(GRACE);
+        }
     }
 }
 
@@ -271,6 +282,18 @@ impl Inner {
             engine,
             compiler,
         })
+    }
+
+    /// Messages leave the process and come into it from now on.
+    fn travel_by(&self, options: &TransportOptions) -> Result<(), Refusal> {
+        let shown = |secret: &SecretId| {
+            let audience = options.server.to_string();
+            Credentials::new(self.vault.clone(), secret.clone(), self.id.clone(), audience)
+        };
+        let credentials = options.secret.as_ref().map(shown);
+        let clock = Arc::clone(&self.clock);
+        self.router.travel_by(Transport::open(options, credentials, self.home.messages(), clock)?);
+        Ok(())
     }
 
     /// Grows with each reload.

@@ -40,6 +40,7 @@ mod storage;
 mod stream;
 mod text;
 mod traffic;
+mod transport;
 mod wasi;
 
 pub use cache::Cached;
@@ -54,6 +55,7 @@ pub use refusal::Refusal;
 pub use run::{ExitReport, Stopper, Usage};
 pub use service::{Backoff, Messages};
 pub use storage::StorageError;
+pub use transport::{Server, ServerError, TransportOptions};
 pub use wasi::Stdin;
 
 #[cfg(test)]

@@ -45,6 +45,8 @@ pub(crate) enum Failed {
     Error(Error),
     /// The handler broke, or met a limit: its sender learns no more.
     Broken,
+    /// Its run was stopped meanwhile, which says nothing of the message.
+    Stopped,
 }
 
 /// Hears what the handler made of a message.

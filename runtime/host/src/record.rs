@@ -122,6 +122,13 @@ impl Subject {
             .with("explanation", rejection.to_string())
     }
 
+    /// Something to the agent was rejected of which it is not known what it is and who sent it.
+    pub(crate) fn rejected_unread(&self, rejection: &Rejection) -> Event {
+        self.event(EventType::MessageRejected)
+            .with("reason", rejection.name())
+            .with("explanation", rejection.to_string())
+    }
+
     /// The agent reaches for a secret; the vault says for which, and how.
     pub(crate) fn access(&self) -> Event {
         self.event(EventType::VaultAccess)

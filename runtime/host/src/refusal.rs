@@ -14,6 +14,7 @@ use kos_core::trust::TrustError;
 
 use crate::compile::CompileError;
 use crate::storage::StorageError;
+use crate::transport::ServerError;
 
 /// Exit status of a launch that policy refused.
 const REFUSED: u8 = 126;
@@ -97,6 +98,9 @@ pub enum Refusal {
     /// The home's files cannot be used.
     #[error(transparent)]
     Durable(#[from] DurableError),
+    /// Messages cannot travel as they should.
+    #[error(transparent)]
+    Server(#[from] ServerError),
     /// The operating system refused something that the host needs.
     #[error("the host cannot work: {cause}")]
     System {
@@ -186,6 +190,7 @@ impl Refusal {
             | Self::Log(_)
             | Self::Custody(_)
             | Self::Durable(_)
+            | Self::Server(_)
             | Self::System { .. } => false,
         }
     }
@@ -213,6 +218,7 @@ impl Refusal {
             Self::Log(_) => "log",
             Self::Custody(_) => "keys",
             Self::Durable(_) => "files",
+            Self::Server(_) => "message-server",
             Self::System { .. } => "system",
         }
     }

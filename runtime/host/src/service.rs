@@ -103,7 +103,7 @@ impl Work {
                 Err(outcome) => {
                     self.tally.broken(&outcome);
                     self.broken_by = Some(sender).filter(|_| outcome != Outcome::Killed);
-                    answer(Err(Failed::Broken));
+                    answer(Err(why(&outcome)));
                     return outcome;
                 }
             }
@@ -129,7 +129,7 @@ impl Work {
                 Ok(said) => answer(self.said(said)),
                 Err(outcome) => {
                     self.broke(&outcome);
-                    answer(Err(Failed::Broken));
+                    answer(Err(why(&outcome)));
                     if ends_the_run(&outcome) {
                         self.broken_by = Some(sender).filter(|_| outcome != Outcome::Killed);
                         return outcome;
@@ -234,6 +234,11 @@ impl Work {
             );
         }
     }
+}
+
+/// Why a message at which a run ended was not handled.
+fn why(outcome: &Outcome) -> Failed {
+    if *outcome == Outcome::Killed { Failed::Stopped } else { Failed::Broken }
 }
 
 /// Whether no later message would fare better: it was stopped, or a limit of the whole run is reached.

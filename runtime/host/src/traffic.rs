@@ -17,8 +17,8 @@ use crate::record;
 pub(crate) struct Traffic {
     sent: AtomicU64,
     received: AtomicU64,
-    /// By the rejection's name, with the first sender.
-    rejected: Ledger<&'static str, Did>,
+    /// By the rejection's name, with the first sender where it is known.
+    rejected: Ledger<&'static str, Option<Did>>,
 }
 
 impl Traffic {
@@ -40,7 +40,7 @@ impl Traffic {
     /// The rejections so far, for the exit entry.
     pub(crate) fn rejections(&self) -> Vec<Value> {
         let (kinds, _) = self.rejected.counts_so_far();
-        let described = |kind: kos_core::ledger::Count<&str, Did>| json!({"reason": kind.kind, "sender": kind.first, "count": kind.count});
+        let described = |kind: kos_core::ledger::Count<&str, Option<Did>>| json!({"reason": kind.kind, "sender": kind.first, "count": kind.count});
         kinds.into_iter().map(described).collect()
     }
 }
@@ -48,10 +48,18 @@ impl Traffic {
 impl Powers {
     /// A message to the run was rejected. The first of each kind is an entry; the exit entry counts the rest (I7).
     pub(crate) fn reject(&self, message: MessageId, sender: &Did, rejection: &Rejection) {
-        if self.traffic.rejected.note(rejection.name(), || *sender) != Noted::First {
+        if self.traffic.rejected.note(rejection.name(), || Some(*sender)) != Noted::First {
             return;
         }
         let rejected = self.subject.rejected(message, sender, rejection);
         record::submit(&self.log, rejected, "a rejected message could not be logged");
+    }
+
+    /// Something for the run was rejected of which it is not known who sent it.
+    pub(crate) fn reject_unread(&self, rejection: &Rejection) {
+        if self.traffic.rejected.note(rejection.name(), || None) == Noted::First {
+            let rejected = self.subject.rejected_unread(rejection);
+            record::submit(&self.log, rejected, "a rejected message could not be logged");
+        }
     }
 }

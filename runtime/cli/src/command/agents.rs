@@ -1,8 +1,11 @@
 //! `kos agents`: the agents that were launched here.
 
+mod add;
+
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use kos_core::canonical::base64_encode;
 use kos_core::custody::agents::{self, AgentRecord};
 use kos_core::home::{Home, HostConfig};
 use kos_core::log::event::EventType;
@@ -24,7 +27,9 @@ pub enum Agents {
     List(ListAgents),
     /// Show who an agent is.
     Show(ShowAgent),
-    /// Forget an agent and its keys; launched again, it is somebody new.
+    /// Make an agent of another host known here, so that messages go to it and come from it.
+    Add(add::AddAgent),
+    /// Forget an agent and its keys; launched again, it is somebody new. One of another host is forgotten here alone.
     Remove(RemoveAgent),
 }
 
@@ -37,6 +42,7 @@ impl Agents {
         match self {
             Self::List(command) => command.run(context),
             Self::Show(command) => command.run(context),
+            Self::Add(command) => command.run(context),
             Self::Remove(command) => command.run(context),
         }
     }
@@ -112,6 +118,9 @@ impl RemoveAgent {
     fn run(&self, context: &Context) -> Ended {
         let session = Session::open(context, &self.unlock)?;
         let _changing = session.lock_changes()?;
+        if let Some(peer) = add::find_peer(&session, &self.agent)? {
+            return add::forget(context, &session, &peer);
+        }
         let record = find(&session.home, &session.config, &self.agent)?;
         let did = record.identity.did.to_string();
         let hosts = control::ps(&session.home)?;
@@ -152,6 +161,7 @@ fn to_json(record: &AgentRecord) -> Value {
         "author": record.agent.author.to_string(),
         "identity": record.identity,
         "agreementKey": record.agreement_key.to_string(),
+        "attestation": base64_encode(&record.attestation),
         "highestVersion": record.highest_version.to_string(),
     })
 }

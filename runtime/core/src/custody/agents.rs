@@ -4,6 +4,8 @@
 //! by the host, so that a copy can be checked anywhere. Out of scope: what an agent may do ([`crate::permission`]).
 //! An agent's keys are made at its first launch. Records keep an author's older code from being launched again (I1).
 
+pub mod peers;
+
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

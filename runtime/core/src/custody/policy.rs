@@ -13,8 +13,12 @@ const PAE_MARK: &[u8] = b"DSSEv1 ";
 /// What only custody itself states, when it makes a key.
 const RESERVED: [&str; 2] = [AGREEMENT_KEY_TYPE, ROTATION_TYPE];
 /// What only a host states.
-const HOSTS: [&str; 3] =
-    ["application/vnd.kos.entry.v1+json", "application/vnd.kos.journal.v1+json", super::agents::RECORD_TYPE];
+const HOSTS: [&str; 4] = [
+    "application/vnd.kos.entry.v1+json",
+    "application/vnd.kos.journal.v1+json",
+    super::agents::RECORD_TYPE,
+    super::agents::peers::PEER_TYPE,
+];
 /// What a host signs besides: receipts of runs. Checkpoints are notes, which have no payload type.
 const HOST_MAY: [&str; 1] = ["application/vnd.kos.receipt.v1+json"];
 

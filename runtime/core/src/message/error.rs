@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 
 use super::content::{BODY_MAX, TOPIC_MAX};
-use super::{AGE, MESSAGE_MAX, SKEW};
+use super::{MESSAGE_MAX, SKEW};
 use crate::canonical::CanonicalError;
 use crate::clock::Timestamp;
 use crate::crypto::{CryptoError, SignError};
@@ -37,7 +37,7 @@ pub enum Rejection {
     #[error("the message is for somebody else")]
     Recipient,
     /// It is too old.
-    #[error("the message was sent at {sent}, more than {} s before {now}", AGE.as_secs())]
+    #[error("the message was sent at {sent}, too long before {now}")]
     Stale {
         /// When it says it was sent.
         sent: Timestamp,
@@ -81,6 +81,9 @@ pub enum Rejection {
         /// The system's answer.
         cause: String,
     },
+    /// It came from another process, where others could have read it.
+    #[error("the message came from another process and is not sealed")]
+    Unsealed,
     /// What is sealed in it is not for this key, or belongs to another message.
     #[error("the message does not open with the recipient's key")]
     Sealed,
@@ -113,6 +116,7 @@ impl Rejection {
             Self::Replayed => "replayed",
             Self::Full => "full",
             Self::Unrecorded { .. } => "unrecorded",
+            Self::Unsealed => "unsealed",
             Self::Sealed => "sealed",
             Self::Content => "content",
             Self::Custody { .. } => "custody",

@@ -4,6 +4,9 @@
 //! time: the lock beside its floor is held until it is dropped or its process dies. So no two processes on a home
 //! accept the same message, and the floor in the file is no one else's.
 
+mod handled;
+mod stream;
+
 use std::path::Path;
 
 use super::content::Content;
@@ -18,6 +21,8 @@ use crate::clock::Timestamp;
 use crate::crypto::Signer as _;
 use crate::custody::{CustodyError, KeyHandle};
 use crate::id::Did;
+
+pub use stream::StreamInbox;
 
 /// What a recipient has received of late, in memory, and up to when, in a file.
 #[derive(Debug)]
@@ -84,7 +89,7 @@ impl Inbox {
 
 /// A message that its recipient has received, once.
 ///
-/// Only [`Inbox::accept`] makes one:
+/// Only [`Inbox::accept`] and [`StreamInbox::accept`] make one:
 /// ```compile_fail,E0451
 /// use kos_core::message::Accepted;
 /// let forged = Accepted { message: loop {} };

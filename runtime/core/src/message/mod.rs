@@ -38,7 +38,7 @@ pub use content::{BODY_MAX, Content, Kind, TOPIC_MAX, Topic};
 pub use draft::Draft;
 pub use error::{ContentError, DraftError, InboxError, Rejection};
 pub use header::{Header, MessageId};
-pub use inbox::{Accepted, Inbox};
+pub use inbox::{Accepted, Inbox, StreamInbox};
 pub use judged::Judged;
 pub use replay::{IDS_MAX, REMEMBERED_MAX, SENDERS_MAX};
 pub use verify::SignedMessage;
@@ -52,3 +52,6 @@ pub const MESSAGE_MAX: usize = 1 << 20;
 pub const SKEW: Duration = Duration::from_secs(60);
 /// How old a message may be: long enough for a transport that tries again, short enough to remember all of its time.
 pub const AGE: Duration = Duration::from_secs(300);
+/// How old a message may be that waited in a durable stream: a night, or a machine that is repaired by the next day. Each
+/// that was handled is remembered for as long, on disk.
+pub const STREAM_AGE: Duration = Duration::from_secs(24 * 60 * 60);

@@ -27,6 +27,8 @@ const FORGETTING: Duration = Duration::from_secs(1);
 /// The messages received of late.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Window {
+    /// How old a message may be.
+    age: Duration,
     /// Nothing at or before this is accepted; it never goes back.
     floor: Timestamp,
     /// The time of the newest message.
@@ -49,8 +51,13 @@ struct Sender {
 impl Window {
     /// An empty window, which accepts nothing at or before `floor`.
     pub(super) fn starting_at(floor: Option<Timestamp>) -> Self {
+        Self::of_age(AGE, floor)
+    }
+
+    /// As [`Window::starting_at`], for messages that may be so old.
+    pub(super) fn of_age(age: Duration, floor: Option<Timestamp>) -> Self {
         let floor = floor.unwrap_or(Timestamp::from_millis(0));
-        Self { floor, newest: floor, senders: BTreeMap::new(), remembered: 0, forgotten_to: floor }
+        Self { age, floor, newest: floor, senders: BTreeMap::new(), remembered: 0, forgotten_to: floor }
     }
 
     /// Nothing at or before this is accepted.
@@ -65,8 +72,12 @@ impl Window {
 
     /// Whether a message that was judged at `now` is new, and can be remembered.
     pub(super) fn check_new(&self, header: &Header, now: Timestamp) -> Result<(), Rejection> {
-        if header.timestamp <= self.floor {
-            return Err(Rejection::BehindFloor { sent: header.timestamp, floor: self.floor });
+        let sent = header.timestamp;
+        if now.saturating_since(sent) >= self.age {
+            return Err(Rejection::Stale { sent, now });
+        }
+        if sent <= self.floor {
+            return Err(Rejection::BehindFloor { sent, floor: self.floor });
         }
         let floor = self.floor_at(now);
         let Some(sender) = self.senders.get(&header.from) else {
@@ -106,9 +117,32 @@ impl Window {
         self.remembered += 1;
     }
 
+    /// Forgets a message that was remembered and then not received after all.
+    pub(super) fn forget(&mut self, header: &Header) {
+        let Some(sender) = self.senders.get_mut(&header.from) else { return };
+        if sender.by_time.remove(&(header.timestamp, header.id)) {
+            sender.ids.remove(&header.id);
+            self.remembered -= 1;
+        }
+    }
+
+    /// Nothing of this sender at or before this is accepted.
+    pub(super) fn raise_sender(&mut self, sender: Did, floor: Timestamp) {
+        let sender = self.senders.entry(sender).or_default();
+        sender.floor = sender.floor.max(Some(floor));
+    }
+
+    /// What is remembered: who sent it, when, and which it is; without an identifier, a sender's floor.
+    pub(super) fn remembered(&self) -> impl Iterator<Item = (Did, Timestamp, Option<MessageId>)> {
+        self.senders.iter().flat_map(|(did, sender)| {
+            let floor = sender.floor.map(|floor| (*did, floor, None));
+            floor.into_iter().chain(sender.by_time.iter().map(|(sent, id)| (*did, *sent, Some(*id))))
+        })
+    }
+
     /// The floor that the age of messages gives.
     fn floor_at(&self, now: Timestamp) -> Timestamp {
-        let age = u64::try_from(AGE.as_millis()).unwrap_or(u64::MAX);
+        let age = u64::try_from(self.age.as_millis()).unwrap_or(u64::MAX);
         self.floor.max(Timestamp::from_millis(now.as_millis().saturating_sub(age)))
     }
 

@@ -153,6 +153,8 @@ async fn receive(mut call: Call<'_>, deadline: u64) -> Answer<Option<Message>> {
         if message.is_request {
             let forms = router.forms(&message.sender, &message.topic);
             messages.keep_open(Open { id: message.id.clone(), forms, answer });
+        } else {
+            answer(Ok(None));
         }
         message.into()
     })),))

@@ -39,7 +39,7 @@ use crate::agent::{Agent, Powers};
 use crate::capability::call::{Call, burn, enter};
 
 pub(crate) use budget::Budget;
-pub(crate) use tls::Tls;
+pub(crate) use tls::{Tls, TlsError, trusting};
 
 use exchange::Exchange;
 

@@ -4,7 +4,7 @@
 //! In scope: whose certificates are believed. Where the operator has put `tls-roots.pem` beside the trust store, those
 //! that it holds and no others; else those of the system. They are read at a process's first request.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use kos_core::durable::{self, DurableError};
@@ -77,33 +77,42 @@ impl Tls {
 }
 
 fn config(path: PathBuf) -> Result<Arc<ClientConfig>, TlsError> {
+    let is_there = path.try_exists().unwrap_or(true);
+    let config = trusting(is_there.then_some(&*path), &[PROTOCOL]);
+    config.map(Arc::new).map_err(|error| match error {
+        TlsError::NoRoots { .. } => TlsError::NoRoots { path },
+        error => error,
+    })
+}
+
+/// How connections are made that believe the certificates in a file, or the system's where none is named.
+///
+/// # Errors
+/// [`TlsError`].
+pub(crate) fn trusting(roots: Option<&Path>, protocols: &[&[u8]]) -> Result<ClientConfig, TlsError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])?
-        .with_root_certificates(roots(path)?)
+        .with_root_certificates(store(roots)?)
         .with_no_client_auth();
     config.resumption = Resumption::disabled();
-    config.alpn_protocols = vec![PROTOCOL.to_vec()];
-    Ok(Arc::new(config))
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+    Ok(config)
 }
 
-fn roots(path: PathBuf) -> Result<RootCertStore, TlsError> {
+fn store(roots: Option<&Path>) -> Result<RootCertStore, TlsError> {
     let mut store = RootCertStore::empty();
-    match durable::read_capped(&path, ROOTS_MAX) {
-        Ok(pem) => {
-            let refused = |cause: String| TlsError::Roots { path: path.clone(), cause };
-            for certificate in CertificateDer::pem_slice_iter(&pem) {
-                let certificate = certificate.map_err(|error| refused(error.to_string()))?;
-                store.add(certificate).map_err(|error| refused(error.to_string()))?;
-            }
-            if store.is_empty() { Err(refused("it holds none".into())) } else { Ok(store) }
-        }
-        Err(error) if error.is_not_found() => {
-            store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            if store.is_empty() { Err(TlsError::NoRoots { path }) } else { Ok(store) }
-        }
-        Err(error) => Err(error.into()),
+    let Some(path) = roots else {
+        store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        return if store.is_empty() { Err(TlsError::NoRoots { path: ROOTS.into() }) } else { Ok(store) };
+    };
+    let pem = durable::read_capped(path, ROOTS_MAX)?;
+    let refused = |cause: String| TlsError::Roots { path: path.to_owned(), cause };
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        let certificate = certificate.map_err(|error| refused(error.to_string()))?;
+        store.add(certificate).map_err(|error| refused(error.to_string()))?;
     }
+    if store.is_empty() { Err(refused("it holds none".into())) } else { Ok(store) }
 }
 
 #[cfg(test)]
@@ -118,7 +127,7 @@ mod tests {
         let path = folder.path().join(ROOTS);
         for text in ["", "no PEM", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
             std::fs::write(&path, text).unwrap();
-            assert!(matches!(roots(path.clone()), Err(TlsError::Roots { .. })), "{text}");
+            assert!(matches!(store(Some(&path)), Err(TlsError::Roots { .. })), "{text}");
         }
     }
 }

@@ -72,7 +72,7 @@ fn content(request: MessageId, topic: &Topic, handled: Handled) -> Option<Conten
             .ok()
             .or_else(|| failed(String::new())),
         Err(Failed::Error(error)) => failed(word(&error)),
-        Err(Failed::Broken) => failed(String::new()),
+        Err(Failed::Broken | Failed::Stopped) => failed(String::new()),
     }
 }
 

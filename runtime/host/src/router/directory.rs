@@ -12,7 +12,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use kos_core::clock::Timestamp;
 use kos_core::custody::agents;
 use kos_core::home::{Home, HostConfig};
-use kos_core::id::Did;
+use kos_core::id::{AgentRef, AgreementKey, Did};
 use kos_core::message::Rejection;
 use kos_core::trust::VerifiedTrust;
 
@@ -35,6 +35,8 @@ pub(super) struct Directory {
 struct Agent {
     name: String,
     author: Did,
+    /// None where the agent has not attested it.
+    agreement_key: Option<AgreementKey>,
 }
 
 impl Known {
@@ -72,27 +74,43 @@ impl Directory {
     fn read(home: &Home, config: &HostConfig, now: Timestamp) -> Self {
         let trust = VerifiedTrust::load(home, config, now)
             .inspect_err(|error| tracing::warn!(%error, "no message is accepted without the trust store"));
+        let peers = agents::peers::list(home, &config.host).inspect_err(|error| {
+            tracing::warn!(%error, "no message is accepted while the records of other hosts' agents cannot be read");
+        });
         let records = agents::list(home, &config.host).inspect_err(|error| {
             tracing::warn!(%error, "no message is accepted while the agents' records cannot be read");
         });
         // Without the records it is not known whose author was revoked.
-        let (trust, records) = trust.ok().zip(records.ok()).unzip();
-        let records = records.unwrap_or_default();
+        let (trust, records) = trust.ok().zip(records.ok().zip(peers.ok())).unzip();
+        let (records, peers) = records.unwrap_or_default();
         let mut directory = Self { trust, agents: HashMap::new(), names: HashMap::new() };
         for record in records {
-            let (did, name) = (record.identity.did, record.agent.name.to_string());
-            match directory.names.entry(name.clone()) {
-                Entry::Occupied(mut other) => drop(other.insert(None)),
-                Entry::Vacant(free) => drop(free.insert(Some(did))),
-            }
-            directory.agents.insert(did, Agent { name, author: record.agent.author });
+            let agreement_key = record.is_attested().then_some(record.agreement_key);
+            directory.know(record.identity.did, &record.agent, agreement_key);
+        }
+        for peer in peers {
+            directory.know(peer.did, &peer.agent, Some(peer.agreement_key));
         }
         directory
+    }
+
+    fn know(&mut self, did: Did, agent: &AgentRef, agreement_key: Option<AgreementKey>) {
+        let name = agent.name.to_string();
+        match self.names.entry(name.clone()) {
+            Entry::Occupied(mut other) => drop(other.insert(None)),
+            Entry::Vacant(free) => drop(free.insert(Some(did))),
+        }
+        self.agents.insert(did, Agent { name, author: agent.author, agreement_key });
     }
 
     /// The one agent with this name.
     pub(super) fn named(&self, name: &str) -> Option<Did> {
         self.names.get(name).copied().flatten()
+    }
+
+    /// Where messages to an agent are sealed to.
+    pub(super) fn agreement_key(&self, did: &Did) -> Option<AgreementKey> {
+        self.agents.get(did)?.agreement_key
     }
 
     /// The scopes that name a peer and a topic, the most exact first.

@@ -16,14 +16,15 @@ mod directory;
 mod listeners;
 mod parties;
 mod pending;
+mod remote;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use kos_core::clock::{Clock, Timestamp};
 use kos_core::crypto;
 use kos_core::home::{Home, HostConfig};
-use kos_core::id::{Did, Name};
+use kos_core::id::{AgreementKey, Did, Name};
 use kos_core::message::{Accepted, Content, Draft, Kind, MessageId, Rejection, SignedMessage};
 use kos_core::permission::marker::{MessagingReceive, MessagingSend};
 use kos_core::permission::{Grant, Reason};
@@ -38,8 +39,10 @@ use self::parties::{Parties, Party};
 use self::pending::Pending;
 use crate::agent::Powers;
 use crate::mailbox::{Delivery, Mailbox, Message, Unput};
+use crate::transport::Transport;
 
 pub(crate) use self::parties::Entered;
+pub(crate) use self::remote::Arrival;
 
 /// How long a sender waits while the mailbox is full.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -79,6 +82,8 @@ pub(crate) struct Router {
     parties: Arc<Parties>,
     listeners: Arc<Listeners>,
     pending: Arc<Pending>,
+    /// How messages leave the process, if they do.
+    transport: OnceLock<Transport>,
 }
 
 /// A message that was judged.
@@ -119,14 +124,21 @@ impl Router {
             known: Known::new(home, config),
             listeners: Arc::default(),
             pending: Arc::default(),
+            transport: OnceLock::new(),
         }
     }
 
     /// A run receives from now on what is for `did`, until the result is dropped. Of several runs of one agent, the one that
     /// entered first does.
-    pub(crate) fn enter(&self, did: Did, name: &Name, mailbox: Mailbox, powers: Arc<Powers>) -> Entered {
+    pub(crate) fn enter(
+        self: &Arc<Self>,
+        did: Did,
+        name: &Name,
+        mailbox: Mailbox,
+        powers: Arc<Powers>,
+    ) -> Entered {
         self.known.met(&did, name.as_str());
-        self.parties.enter(did, mailbox, powers)
+        self.parties.enter(did, mailbox, powers).listening(self.listen(did))
     }
 
     /// Who listens from outside.
@@ -175,7 +187,7 @@ impl Router {
         let to = peer.allowed_by(&grant)?;
         let message = self.signed(by, to, content).await?;
         let id = message.header().id();
-        self.deliver(message).await?;
+        self.dispatch(message).await?;
         by.traffic.sent();
         Ok(id)
     }
@@ -194,7 +206,7 @@ impl Router {
             let message = self.signed(by, to, content).await?;
             let (from, id) = (*message.header().from(), message.header().id());
             let mut awaited = self.pending.here(from, id, to);
-            self.deliver(message).await?;
+            self.dispatch(message).await?;
             by.traffic.sent();
             match (&mut awaited.answer).await {
                 Ok(reply) => reply.map_err(Undelivered::Failed),
@@ -228,8 +240,8 @@ impl Router {
         to: Did,
         content: Content,
     ) -> Result<SignedMessage, Undelivered> {
-        let (by, now) = (Arc::clone(by), self.clock.now());
-        let signing = spawn_blocking(move || signed(&by, to, content, now));
+        let (by, now, leaves_for) = (Arc::clone(by), self.clock.now(), self.leaves_for(&to));
+        let signing = spawn_blocking(move || signed(&by, to, content, now, leaves_for));
         signing.await.ok().flatten().ok_or(Undelivered::Unavailable)
     }
 
@@ -332,9 +344,10 @@ impl Router {
         request: MessageId,
         content: Option<Content>,
     ) -> Option<()> {
-        let answer = signed(by, to, content?, self.clock.now())?;
+        let answer = signed(by, to, content?, self.clock.now(), self.leaves_for(&to))?;
         match self.pending.give_outside(request, answer) {
             Ok(()) => Some(()),
+            Err(answer) if answer.is_sealed() => self.transport()?.send_blocking(*answer).ok(),
             Err(answer) => self.receive(*answer).ok().map(drop),
         }
     }
@@ -358,9 +371,20 @@ fn refused(reason: &Reason) -> Rejection {
     }
 }
 
-fn signed(by: &Powers, to: Did, content: Content, now: Timestamp) -> Option<SignedMessage> {
+/// Signs a message, and seals it first if it leaves the process.
+fn signed(
+    by: &Powers,
+    to: Did,
+    content: Content,
+    now: Timestamp,
+    leaves_for: Option<AgreementKey>,
+) -> Option<SignedMessage> {
     let signing = || -> Result<SignedMessage, Box<dyn std::error::Error>> {
-        let message = Draft::new(&*by.key, to, content, now, &crypto::random()?).signed()?;
+        let draft = Draft::new(&*by.key, to, content, now, &crypto::random()?);
+        let message = match leaves_for {
+            Some(key) => draft.sealed(&key)?,
+            None => draft.signed()?,
+        };
         Ok(SignedMessage::verify(message.into_bytes())?)
     };
     signing().inspect_err(|error| tracing::warn!(%error, "an agent's message was not signed")).ok()

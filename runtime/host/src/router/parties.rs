@@ -14,6 +14,7 @@ use kos_core::message::{Accepted, Inbox, Judged, Rejection};
 
 use crate::agent::Powers;
 use crate::mailbox::Mailbox;
+use crate::transport::Receiving;
 
 /// The runs that receive, by their agents' identifiers.
 pub(super) struct Parties {
@@ -47,6 +48,16 @@ pub(super) struct Party {
 pub(crate) struct Entered {
     parties: Arc<Parties>,
     party: Arc<Party>,
+    /// What listens for the recipient outside the process.
+    listening: Option<Arc<Receiving>>,
+}
+
+impl Entered {
+    /// The same place, and what listens for it outside the process.
+    pub(super) fn listening(mut self, listening: Option<Arc<Receiving>>) -> Self {
+        self.listening = listening;
+        self
+    }
 }
 
 impl Parties {
@@ -65,7 +76,7 @@ impl Parties {
         let party = Arc::new(Party { did, mailbox, powers, floor, inbox, seated });
         seats.parties.push(Arc::clone(&party));
         seats.seated.store(seats.parties.len(), Ordering::Release);
-        Entered { parties: Arc::clone(self), party }
+        Entered { parties: Arc::clone(self), party, listening: None }
     }
 
     /// Who receives what is for `did`.

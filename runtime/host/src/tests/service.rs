@@ -242,7 +242,7 @@ fn a_service_is_stopped_while_it_waits_and_while_it_handles() {
         let waiting = served.send("x");
         served.run.stopper().stop();
         assert_eq!(served.run.wait().outcome, Outcome::Killed);
-        assert!(is_broken(&handling.recv().unwrap()));
+        assert!(matches!(handling.recv().unwrap(), Err(Failed::Stopped)));
         assert!(waiting.recv().is_err(), "nobody is left to answer");
         assert_eq!(served.world.entries_of("agent_launch").len(), 1);
         assert!(served.world.host.inner.router.find(&served.did).is_none());

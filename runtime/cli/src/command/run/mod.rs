@@ -16,8 +16,8 @@ use kos_core::id::Name;
 use kos_core::log::Log;
 use kos_core::manifest::UnverifiedComponent;
 use kos_core::permission::{LimitSet, Limits};
-use kos_core::vault::DEFAULT_ENVIRONMENT;
-use kos_host::{Capacity, Host, HostOptions, Loaded, Progress, Run, RunOptions, Stdin};
+use kos_core::vault::{DEFAULT_ENVIRONMENT, SecretId};
+use kos_host::{Capacity, Host, HostOptions, Loaded, Progress, Run, RunOptions, Server, Stdin, TransportOptions};
 
 use self::lock::LockAfter;
 use self::named::{LeftOut, Named, Read};
@@ -59,6 +59,17 @@ pub struct KosRun {
     /// The signature of one agent, where it lies in a file of another name than AGENT.wasm.signature.
     #[arg(long, value_name = "FILE")]
     signature: Option<PathBuf>,
+    /// Send to agents of other processes and machines, and hear from them, by this NATS server with JetStream:
+    /// tls://HOST[:PORT], or nats://HOST[:PORT] for one on this machine.
+    #[arg(long, value_name = "URL")]
+    nats: Option<Server>,
+    /// The secret of the vault that the server asks for: password/NAME holds USER:PASSWORD; api_key/NAME holds a
+    /// token, the seed of an nkey, or the text of a credentials file.
+    #[arg(long, value_name = "TYPE/NAME", requires = "nats")]
+    nats_secret: Option<SecretId>,
+    /// Believe these certificates, in PEM, and not the system's, when the server shows its own.
+    #[arg(long, value_name = "FILE", requires = "nats")]
+    nats_ca: Option<PathBuf>,
     /// Report each run, and errors, as one line of JSON on stderr; stdout stays the agents'.
     #[arg(long)]
     pub json: bool,
@@ -172,6 +183,11 @@ impl KosRun {
         let mut options = HostOptions::new(home, config, custodian, Arc::clone(&log), clock);
         options.environment = Some(self.environment.clone());
         options.capacity = Capacity::of(u32::try_from(agents).unwrap_or(u32::MAX));
+        options.transport = self.nats.clone().map(|server| TransportOptions {
+            server,
+            secret: self.nats_secret.clone(),
+            roots: self.nats_ca.clone(),
+        });
         options.progress = (!self.quiet && !self.json && stderr_is_terminal()).then(progress);
         Ok((Host::open(options).map_err(|refusal| refused(context, "the host", &refusal))?, log))
     }
