@@ -33,4 +33,5 @@ pub mod log;
 pub mod message;
 
 pub mod audited_vault;
+pub mod kill_switch;
 pub mod recovery;

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -31,6 +31,7 @@ use crate::control;
 use crate::engine::{self, Capacity};
 use crate::epoch::Ticker;
 use crate::http::Tls;
+use crate::kill_switch::{self, KillSwitch};
 use crate::launch::{LaunchRequest, Run, RunOptions};
 use crate::linked::Linked;
 use crate::load::Loaded;
@@ -116,6 +117,7 @@ impl Host {
     pub(crate) fn with_compiler(options: HostOptions, compiler: Compiler) -> Result<Self, Refusal> {
         let inner = Arc::new(Inner::new(options, compiler)?);
         control::log_own_locks(&inner);
+        kill_switch::watch(&inner)?;
         let control = control::Server::start(&inner)?;
         control::close_orphans(&inner)?;
         Ok(Self { inner, _control: control })
@@ -170,6 +172,12 @@ impl Host {
         control::Locker::of(&self.inner)
     }
 
+    /// What stops everything on this host from another thread, and keeps it stopped.
+    #[must_use]
+    pub fn kill_switch(&self) -> KillSwitch {
+        KillSwitch::of(&self.inner)
+    }
+
     /// Ends every run.
     pub fn stop_all(&self) {
         let _runs = self.inner.runs.stop_all();
@@ -221,6 +229,8 @@ pub(crate) struct Inner {
     pub(crate) backoff: Backoff,
     uses: Mutex<HashMap<AgentRef, Arc<UseLedger>>>,
     pub(crate) generation: AtomicU64,
+    /// Whether this process launches nothing more, whatever becomes of the home.
+    pub(crate) is_killed: AtomicBool,
 }
 
 impl Inner {
@@ -257,6 +267,7 @@ impl Inner {
             backoff: options.backoff,
             uses: Mutex::default(),
             generation: AtomicU64::new(0),
+            is_killed: AtomicBool::new(false),
             home: options.home,
             config: options.config,
             custodian: options.custodian,

@@ -9,6 +9,7 @@ pub mod grants;
 pub mod init;
 pub mod inspect;
 pub mod key;
+pub mod kill_switch;
 pub mod log;
 pub mod message;
 pub mod new;
@@ -105,6 +106,8 @@ pub enum Command {
     Ps(ps::Ps),
     /// Stop a running agent.
     Stop(stop::Stop),
+    /// Stop every agent of this home at once, and keep it so until operators sign that it is over.
+    KillSwitch(kill_switch::KillSwitch),
     /// Print a completion script for a shell.
     Completions(completions::Completions),
 }
@@ -156,6 +159,7 @@ impl Command {
             Self::Slot(command) => command.run(context),
             Self::Ps(command) => command.run(context),
             Self::Stop(command) => command.run(context),
+            Self::KillSwitch(command) => command.run(context),
             Self::Completions(command) => command.run(context),
         }
     }

@@ -12,6 +12,7 @@ use kos_core::custody::Unlock;
 use kos_core::durable::Lock;
 use zeroize::Zeroizing;
 
+use super::kill;
 use super::lock::{BY_REQUEST, LockError};
 use super::message;
 use super::opening::Opening;
@@ -87,6 +88,7 @@ fn converse(inner: &Inner, stream: &UnixStream) -> std::io::Result<()> {
         Ok(Request::Message { bytes, patience }) => {
             return message::carry(inner, bytes, patience, stream.try_clone()?);
         }
+        Ok(Request::Kill { engagement }) => return kill::carry_out(inner, &engagement, stream.try_clone()?),
         Ok(request) => answer(inner, request),
         Err(error) => Answer::Refused { cause: error.to_string() },
     };
@@ -145,7 +147,9 @@ fn answer(inner: &Inner, request: Request) -> Answer {
         }
         Request::Lock {} => told(inner.lock(BY_REQUEST)),
         Request::Unlock { with } => unlock(inner, with),
-        Request::Message { .. } => Answer::Refused { cause: "a message is answered by itself".into() },
+        Request::Message { .. } | Request::Kill { .. } => {
+            Answer::Refused { cause: "this is answered by itself".into() }
+        }
     }
 }
 

@@ -89,14 +89,16 @@ Exit status, of the first agent in order that did not end well:
   0-255  the agent's own, when it ended by itself
   124    its time was over (duration)
   125    the host failed (home, keys, log, compiler), or the command line is not understood
-  126    refused: not signed, not trusted, revoked, expired, or not granted what it imports
+  126    refused: not signed, not trusted, revoked, expired, or not granted what it imports; or everything
+         was stopped (kos kill-switch)
   127    there is no such agent
   134    it broke (trap)
   137    it was stopped: kos stop, a signal, or a limit (memory, cpu, stack, table, instances,
          handles, payload, output, notes)
 Why a run ended stands in the log (kos log tail), and with --json on stderr.
 The first SIGINT or SIGTERM stops the agents and logs their ends; the second ends this process.
-SIGUSR1 locks the keys and secrets at once, as kos vault lock does; kos vault unlock brings them back.";
+SIGUSR1 locks the keys and secrets at once, as kos vault lock does; kos vault unlock brings them back.
+SIGUSR2 engages the kill switch, as kos kill-switch does.";
 
 impl KosRun {
     /// Reads the command line. One that is not understood ends the process with 125, which no agent's own mistake
@@ -119,6 +121,7 @@ impl KosRun {
         let components = self.read(&context)?;
         let signals = Signals::watch(context.output).map_err(host_failed)?;
         let (host, log) = self.open(&context, components.len()).map_err(host_failed)?;
+        signals.kill_with(host.kill_switch());
         signals.lock_with(host.locker(), context.output);
         let ended = self.launch_all(&context, &host, components, &signals);
         drop(host);
