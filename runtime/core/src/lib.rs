@@ -34,4 +34,5 @@ pub mod message;
 
 pub mod audited_vault;
 pub mod kill_switch;
+pub mod receipt;
 pub mod recovery;

@@ -14,6 +14,7 @@ pub mod log;
 pub mod message;
 pub mod new;
 pub mod ps;
+pub mod receipt;
 pub mod run;
 pub mod sign;
 pub mod slot;
@@ -102,6 +103,8 @@ pub enum Command {
     /// Manage the ways to unlock this home's keys.
     #[command(subcommand, arg_required_else_help = true)]
     Slot(slot::Slot),
+    /// Hand out what a run was and did, with proofs that anyone can check offline.
+    Receipt(receipt::Receipt),
     /// List the running agents.
     Ps(ps::Ps),
     /// Stop a running agent.
@@ -157,6 +160,7 @@ impl Command {
             Self::Agents(command) => command.run(context),
             Self::Message(command) => command.run(context),
             Self::Slot(command) => command.run(context),
+            Self::Receipt(command) => command.run(context),
             Self::Ps(command) => command.run(context),
             Self::Stop(command) => command.run(context),
             Self::KillSwitch(command) => command.run(context),

@@ -66,13 +66,22 @@ pub struct Engagement {
     pub by: String,
     /// Why.
     pub reason: String,
+    /// Whether keys and secrets are destroyed when everything has stopped.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub destroys: bool,
 }
 
 impl Engagement {
     /// An engagement with a reason that is cut to one honest line.
     #[must_use]
     pub fn new(cause: Cause, by: impl Into<String>, reason: &str) -> Self {
-        Self { cause, by: by.into(), reason: line::shown(reason) }
+        Self { cause, by: by.into(), reason: line::shown(reason), destroys: false }
+    }
+
+    /// The same, after which keys and secrets are destroyed.
+    #[must_use]
+    pub fn destroying(self) -> Self {
+        Self { destroys: true, ..self }
     }
 
     /// What the file of `home` tells, if there is one: what it says itself where that can be read, else that it is there.
@@ -84,20 +93,21 @@ impl Engagement {
         let owner = mark.owner.map_or_else(|| "unknown".to_owned(), user);
         Some(told.map_or_else(
             || Self::new(Cause::File, owner, "the file was put there"),
-            |told| Self::new(told.cause, line::shown(&told.by), &told.reason),
+            |told| Self { by: line::shown(&told.by), reason: line::shown(&told.reason), ..told },
         ))
     }
 
     /// The entry, for so many agents that were ended; `host` signs the log.
     #[must_use]
     pub fn event(&self, host: &Did, home: &Home, agents: usize) -> Event {
-        Event::new(EventType::KillSwitch, PartyType::System, host.to_string())
+        let event = Event::new(EventType::KillSwitch, PartyType::System, host.to_string())
             .on("home", home.root().display().to_string())
             .with("change", "engage")
             .with("cause", self.cause.as_str())
             .with("by", &*self.by)
             .with("reason", &*self.reason)
-            .with("agents", agents)
+            .with("agents", agents);
+        if self.destroys { event.with("destroys", true) } else { event }
     }
 }
 

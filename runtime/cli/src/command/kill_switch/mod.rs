@@ -1,5 +1,6 @@
 //! `kos kill-switch`: everything stops, and stays stopped until operators sign that it is over.
 
+mod destroy;
 mod resume;
 mod status;
 
@@ -7,6 +8,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::{Args, Subcommand};
+use kos_core::custody;
 use kos_core::home::{Home, HostConfig};
 use kos_core::kill_switch::{self, Cause, Engagement, this_user};
 use kos_host::control::{self, Killed, Manner};
@@ -47,6 +49,8 @@ pub struct KillSwitch {
     #[arg(long, short)]
     yes: bool,
     #[command(flatten)]
+    destroy: destroy::Destroy,
+    #[command(flatten)]
     unlock: UnlockArguments,
 }
 
@@ -75,15 +79,18 @@ impl KillSwitch {
     fn engage(&self, context: &Context) -> Ended {
         let (home, config) = context.open_home()?;
         self.confirm(&home)?;
+        self.destroy.confirm(&home)?;
         let began = Instant::now();
         let engagement = Engagement::new(Cause::Command, this_user(), &self.reason);
+        let engagement = if self.destroy.is_asked() { engagement.destroying() } else { engagement };
         let kept = kill_switch::engage(&home, &engagement);
-        let killed = control::kill(&home, &engagement, false);
+        let killed = control::kill(&home, &engagement, self.destroy.is_asked());
         let took = began.elapsed();
         // Everything has stopped, or has not; only now the log.
         let logged = self.log(&home, &config, &engagement, killed.as_ref().ok());
         let killed = killed.doing("it is not known which hosts run, so some may not have stopped")?;
-        report(context, &killed, took, logged.as_ref().err())?;
+        let destroyed = self.destroy.carry_out(&home);
+        report(context, &killed, took, logged.as_ref().err(), destroyed.as_ref())?;
         kept.doing("everything has stopped, and launches may not be refused").or_try("kos kill-switch")?;
         let left: Vec<&str> = killed.not_stopped().collect();
         if !left.is_empty() {
@@ -91,6 +98,7 @@ impl KillSwitch {
                 .why("the host does not answer, and its process could not be ended")
                 .remedy("kill -9 the process kos-run"));
         }
+        destroyed.map_or(Ok(()), |destroyed| destroy::check(&destroyed))?;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -126,6 +134,7 @@ fn report(
     killed: &Killed,
     took: std::time::Duration,
     unlogged: Option<&Failure>,
+    destroyed: Option<&custody::Destroyed>,
 ) -> Result<(), Failure> {
     let by_force = killed.hosts.iter().filter(|host| host.manner == Manner::ProcessEnded).count();
     let value = json!({
@@ -135,6 +144,7 @@ fn report(
         "processesEnded": by_force,
         "notStopped": killed.not_stopped().collect::<Vec<_>>(),
         "milliseconds": u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        "destroyed": destroyed.map(destroy::to_json),
         "unlogged": unlogged.map(Failure::to_json),
     });
     context.output.answer(&value, || {
@@ -160,6 +170,7 @@ fn report(
                 ),
             )),
         }
+        lines.extend(destroyed.map(destroy::for_person));
         lines.join("\n")
     })
 }

@@ -12,11 +12,12 @@ use clap::Parser;
 use indicatif::ProgressBar;
 use kos_core::custody::{Custodian as _, Request};
 use kos_core::id::Name;
+use kos_core::kill_switch::Engagement;
 use kos_core::log::Log;
 use kos_core::manifest::UnverifiedComponent;
 use kos_core::permission::{LimitSet, Limits};
 use kos_core::vault::DEFAULT_ENVIRONMENT;
-use kos_host::{Capacity, Host, HostOptions, Loaded, Progress, Run, RunOptions, Stdin};
+use kos_host::{Capacity, Host, HostOptions, Loaded, Progress, Refusal, Run, RunOptions, Stdin};
 
 use self::lock::LockAfter;
 use self::report::{Ended as RunEnded, refused};
@@ -152,7 +153,13 @@ impl KosRun {
 
     fn open(&self, context: &Context, agents: usize) -> Result<(Host, Arc<Log>), Failure> {
         let (home, config) = context.open_home()?;
-        let (custodian, unlocked_by) = self.unlock.unlock_with(&home)?;
+        let (custodian, unlocked_by) = self.unlock.unlock_with(&home).map_err(|failure| {
+            // Keys that were destroyed, or a passphrase that nobody types: the reason that is in force comes first.
+            match Engagement::found(&home) {
+                Some(found) => refused(context, "the host", &Refusal::KillSwitch { why: found.reason }),
+                None => failure,
+            }
+        })?;
         let lock_after = self.lock_after.unwrap_or_else(|| LockAfter::standard(&unlocked_by));
         drop(unlocked_by);
         custodian.ask(Request::AutoLock { after: lock_after.duration() })?;
