@@ -145,3 +145,80 @@ impl VerifiedResume {
         log::released(event, self.resume.engagement)
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+    use crate::crypto::SecretKey;
+    use crate::home::Home;
+    use crate::trust::{self, TrustStore};
+
+    const ENGAGEMENT: u64 = 7;
+
+    fn key(seed: u8) -> SecretKey {
+        SecretKey::from_seed(&[seed; 32])
+    }
+
+    fn now() -> Timestamp {
+        Timestamp::from_millis(1)
+    }
+
+    /// Two of the operators 1, 2 and 3 must sign; the key of 3 is revoked.
+    fn world() -> (tempfile::TempDir, HostConfig, VerifiedTrust) {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::create(folder.path().join("home")).unwrap();
+        let operators = [1, 2, 3].map(|seed| key(seed).did()).to_vec();
+        let config = HostConfig::new(key(9).did(), "kos.test/log".to_owned(), operators, 2, now());
+        let store = TrustStore::initial(now()).revoke_key(key(3).did(), "lost", now()).unwrap().store;
+        let trust = trust::install(&home, &config, &store, &[&key(1), &key(2)], now()).unwrap();
+        (folder, config, trust)
+    }
+
+    fn resume() -> Resume {
+        Resume { engagement: ENGAGEMENT, host: key(9).did(), issued: now(), reason: "checked".to_owned() }
+    }
+
+    #[test]
+    fn enough_operators_release_the_engagement_that_they_name() {
+        let (_folder, config, trust) = world();
+        let check = |resume: Resume, signers: &[u8], engagement| {
+            let keys: Vec<SecretKey> = signers.iter().map(|seed| key(*seed)).collect();
+            let signers: Vec<&dyn Signer> = keys.iter().map(|key| key as &dyn Signer).collect();
+            VerifiedResume::check(resume.sign(&signers).unwrap(), &config, &trust, engagement)
+        };
+        let verified = check(resume(), &[2, 1], ENGAGEMENT).unwrap();
+        assert_eq!(verified.resume(), &resume());
+        assert_eq!(verified.event().details.get("engagement"), Some(&ENGAGEMENT.into()));
+
+        let too_few = [&[1][..], &[1, 1], &[1, 4], &[9, 1]];
+        for signers in too_few {
+            let refused = check(resume(), signers, ENGAGEMENT);
+            assert!(
+                matches!(refused, Err(ResumeError::Envelope(EnvelopeError::Threshold { .. }))),
+                "{signers:?}"
+            );
+        }
+        assert!(matches!(check(resume(), &[1, 3], ENGAGEMENT), Err(ResumeError::Revoked { .. })));
+        for engagement in [ENGAGEMENT - 1, ENGAGEMENT + 1] {
+            let refused = check(resume(), &[1, 2], engagement);
+            assert!(matches!(refused, Err(ResumeError::Engagement { named: ENGAGEMENT, .. })));
+        }
+        let elsewhere = Resume { host: key(8).did(), ..resume() };
+        assert!(matches!(check(elsewhere, &[1, 2], ENGAGEMENT), Err(ResumeError::Host { .. })));
+    }
+
+    #[test]
+    fn what_operators_sign_for_another_use_releases_nothing() {
+        let (_folder, config, trust) = world();
+        let (one, two) = (key(1), key(2));
+        let payload = canonical::to_canonical(&resume()).unwrap();
+        let other = Envelope::sign("application/vnd.kos.trust.v1+json", payload, &[&one, &two]).unwrap();
+        let refused = VerifiedResume::check(other, &config, &trust, ENGAGEMENT);
+        assert!(matches!(refused, Err(ResumeError::Envelope(EnvelopeError::PayloadType { .. }))));
+        assert!(matches!(
+            Resume { reason: "two\nlines".to_owned(), ..resume() }.sign(&[&one]),
+            Err(ResumeError::Reason)
+        ));
+    }
+}
