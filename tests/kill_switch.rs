@@ -202,7 +202,8 @@ fn no_key_is_needed_and_a_locked_host_stops_and_logs_it() {
 fn a_log_that_cannot_be_written_keeps_nothing_running() {
     let world = World::trusting("trusted");
     let host = sleeping(&world);
-    let blocked = BlockedLog::of(&world.home().join("log"));
+    let log = world.home().join("log");
+    let blocked = BlockedLog::of(&log);
     let told = engage(&world);
     assert_eq!((&told["agents"], &told["processesEnded"]), (&1.into(), &0.into()));
     let ended = ended(host);
@@ -210,6 +211,20 @@ fn a_log_that_cannot_be_written_keeps_nothing_running() {
     assert!(ended.status == 125 || ended.status == KILLED, "{}", ended.status);
     refused(&world, &rogue(&world));
     world.kos(&["log", "verify"]).succeeded();
+}
+
+#[test]
+fn a_log_that_another_process_holds_keeps_nothing_running() {
+    let world = World::trusting("trusted");
+    let host = sleeping(&world);
+    let held = kos_core::durable::Lock::exclusive(&world.home().join("log/lock")).unwrap();
+    let told = engage(&world);
+    assert_eq!((&told["agents"], &told["processesEnded"]), (&1.into(), &0.into()));
+    assert!(told["unlogged"].is_object(), "{told}");
+    drop(held);
+    ended(host).ended_with(KILLED);
+    assert_eq!(outcomes(&world), ["killed"]);
+    refused(&world, &rogue(&world));
 }
 
 #[test]

@@ -25,9 +25,9 @@ Examples:
   kos receipt 4f0c… -o run.receipt                         the run's receipt, to hand to somebody
   kos receipt verify run.receipt --vkey VKEY               needs neither home nor log
   kos receipt verify run.receipt --vkey VKEY --component agent.wasm
-A receipt is JSON: the launch and the exit entry of one run, each with a c2sp.org/tlog-proof@v1, which other
-programs check too (`jq -j .exit.entry`, `jq -j .exit.proof`). It is of a run; what an agent itself calls a
-receipt of a file or an order is the agent's word."
+A receipt is JSON: the launch and the exit entry of one run, each with a c2sp.org/tlog-proof@v1,
+which other programs check too (`jq -j .exit.entry`, `jq -j .exit.proof`). It is of a run; what
+an agent itself calls a receipt, of a file say, is the agent's own word."
 )]
 pub struct Receipt {
     #[command(subcommand)]
@@ -108,7 +108,7 @@ impl Verify {
             verified.check_component(component.digest()).doing("the receipt is of another component")?;
         }
         let value = to_json(&verified);
-        context.output.answer(&value, || for_person(&value))?;
+        context.output.answer(&value, || for_person(&verified, &value))?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -139,11 +139,13 @@ fn to_json(verified: &VerifiedReceipt) -> Value {
     })
 }
 
-fn for_person(value: &Value) -> String {
+fn for_person(verified: &VerifiedReceipt, value: &Value) -> String {
     let mut facts = Columns::facts();
     for (name, fact) in value.as_object().into_iter().flatten() {
         let text = match fact {
             Value::Null => continue,
+            _ if name == "launched" => verified.launch().0.timestamp.to_string(),
+            _ if name == "ended" => verified.exit().0.timestamp.to_string(),
             Value::String(text) => text.clone(),
             other => other.to_string(),
         };

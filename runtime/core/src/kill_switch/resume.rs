@@ -86,9 +86,9 @@ impl Resume {
 /// A release of the engagement in force, by enough operators. Only [`VerifiedResume::check`] makes one.
 ///
 /// ```compile_fail
-/// fn forged(resume: kos_core::kill_switch::Resume) -> kos_core::kill_switch::VerifiedResume {
-///     kos_core::kill_switch::VerifiedResume { resume, signers: vec![], envelope: todo!() }
-/// }
+/// # fn forge(resume: kos_core::kill_switch::Resume, envelope: kos_core::envelope::Envelope) {
+/// kos_core::kill_switch::VerifiedResume { resume, signers: vec![], envelope };
+/// # }
 /// ```
 #[derive(Debug)]
 pub struct VerifiedResume {

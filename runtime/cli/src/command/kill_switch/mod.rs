@@ -5,7 +5,8 @@ mod resume;
 mod status;
 
 use std::process::ExitCode;
-use std::time::Instant;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
 use clap::{Args, Subcommand};
 use kos_core::custody;
@@ -27,17 +28,20 @@ const NO_REASON: &str = "no reason given";
 /// What a person types to stop everything.
 const WORD: &str = "kill";
 
+/// How long the log may take, after everything has stopped: another process may hold it.
+const LOG_PATIENCE: Duration = Duration::from_secs(5);
+
 /// `kos kill-switch`.
 #[derive(Debug, Args)]
 #[command(
     args_conflicts_with_subcommands = true,
     after_help = "\
-Every agent of every running host ends, whatever it does, with the outcome `killed`; launches are refused
-(status 126 of kos-run) until `kos kill-switch resume`, also after a restart. When this returns with 0, it is
-in force: nothing of any agent executes. No key is needed, and the stop waits for no log.
+Every agent of every running host ends, whatever it does, with the outcome `killed`; launches
+are refused (status 126 of kos-run) until `kos kill-switch resume`, also after a restart. When
+this returns with 0, nothing of any agent executes. No key is needed, and no log.
 
-The same is done by a file at HOME/run/kill, whatever is in it, and by SIGUSR2 to a host. Removing the file
-releases nothing: the log knows."
+A file at HOME/run/kill does the same, whatever is in it, and SIGUSR2 to a kos-run. Removing the
+file releases nothing: the log knows."
 )]
 pub struct KillSwitch {
     #[command(subcommand)]
@@ -114,7 +118,8 @@ impl KillSwitch {
         prompt::confirm(WORD)
     }
 
-    /// The entry with the sum of all hosts, each of which writes its own. Nobody is asked for a passphrase here.
+    /// The entry with the sum of all hosts, each of which writes its own. Nobody is asked for a passphrase here, and a log
+    /// that does not answer is not waited for.
     fn log(
         &self,
         home: &Home,
@@ -122,17 +127,25 @@ impl KillSwitch {
         engagement: &Engagement,
         killed: Option<&Killed>,
     ) -> Result<(), Failure> {
-        let custodian = self.unlock.unlock_unasked(home)?;
         let (agents, hosts) = killed.map_or((0, 0), |killed| (killed.agents(), killed.hosts.len()));
         let event = engagement.event(&config.host, home, agents).with("hosts", hosts);
-        Session::new(home.clone(), config.clone(), custodian).record(event)
+        let (unlock, home, config) = (self.unlock.clone(), home.clone(), config.clone());
+        let (done, is_done) = mpsc::channel();
+        std::thread::spawn(move || {
+            let logged = unlock
+                .unlock_unasked(&home)
+                .and_then(|custodian| Session::new(home, config, custodian).record(event));
+            // Whoever waited has given up, if this fails.
+            let _ = done.send(logged);
+        });
+        is_done.recv_timeout(LOG_PATIENCE).unwrap_or_else(|_| Err(Failure::new("the log does not answer")))
     }
 }
 
 fn report(
     context: &Context,
     killed: &Killed,
-    took: std::time::Duration,
+    took: Duration,
     unlogged: Option<&Failure>,
     destroyed: Option<&custody::Destroyed>,
 ) -> Result<(), Failure> {
