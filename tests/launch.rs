@@ -193,13 +193,13 @@ fn a_log_that_cannot_be_written_refuses_the_launch() {
 
 /// A log directory in which nothing can be written. Modes do not bind root, so each file is made immutable where
 /// that is possible, and otherwise loses its write bits.
-struct BlockedLog<'a> {
+pub(crate) struct BlockedLog<'a> {
     directory: &'a Path,
     immutable: bool,
 }
 
 impl<'a> BlockedLog<'a> {
-    fn of(directory: &'a Path) -> Self {
+    pub(crate) fn of(directory: &'a Path) -> Self {
         let immutable = Self::chattr(directory, "+i");
         if !immutable {
             Self::each(directory, &|path, is_directory| {

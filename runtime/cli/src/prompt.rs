@@ -1,7 +1,7 @@
 //! Secrets that a person types, or hands over in a file or a descriptor; never in an argument or the environment.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, IsTerminal as _, Read as _};
+use std::io::{BufRead as _, BufReader, IsTerminal as _, Read as _, Write as _};
 use std::path::Path;
 
 use zeroize::Zeroizing;
@@ -34,6 +34,22 @@ pub fn new_secret(question: &str) -> Result<Zeroizing<String>, Failure> {
     let first = secret(question)?;
     let second = secret("The same again")?;
     if first == second { Ok(first) } else { Err(Failure::new("the two differ")) }
+}
+
+/// Insists that a person types exactly these words on the terminal.
+///
+/// # Errors
+/// When there is no terminal, or something else was typed.
+pub fn confirm(words: &str) -> Result<(), Failure> {
+    let mut terminal = File::options().read(true).write(true).open("/dev/tty")?;
+    write!(terminal, "Type `{words}` to do it: ")?;
+    let mut typed = String::new();
+    BufReader::new(terminal.take(PASSPHRASE_MAX)).read_line(&mut typed)?;
+    if typed.trim_end_matches(['\n', '\r']) == words {
+        Ok(())
+    } else {
+        Err(Failure::new(format!("`{words}` was not typed, so nothing was done")))
+    }
 }
 
 /// The first line of a file: a passphrase without its line end.

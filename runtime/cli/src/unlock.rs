@@ -78,6 +78,18 @@ impl UnlockArguments {
         Ok(self.unlock_with(home)?.0)
     }
 
+    /// As [`Self::unlock`], without asking anybody.
+    ///
+    /// # Errors
+    /// When nothing unlocks them.
+    pub fn unlock_unasked(&self, home: &Home) -> Result<ThreadCustodian, Failure> {
+        if let Some(way) = self.named()? {
+            return custody::unlock(home, &way).doing("the keys of this home cannot be unlocked");
+        }
+        let unlocked = by_key_file(home, &slot::list(home)?);
+        Ok(unlocked.map_err(|failed| nothing_unlocks(false, &failed))?.0)
+    }
+
     /// As [`Self::unlock`], with the way that worked.
     ///
     /// # Errors
@@ -88,20 +100,32 @@ impl UnlockArguments {
             return Ok((custodian, way));
         }
         let slots = slot::list(home)?;
-        let mut failed = Vec::new();
-        for path in slots.iter().filter_map(slot::SlotInfo::key_file) {
-            let way = Unlock::KeyFile(path.to_owned());
-            match custody::unlock(home, &way) {
-                Ok(custodian) => return Ok((custodian, way)),
-                Err(error) => failed.push(error),
-            }
-        }
+        let failed = match by_key_file(home, &slots) {
+            Ok(unlocked) => return Ok(unlocked),
+            Err(failed) => failed,
+        };
         let has_passphrase = slots.iter().any(slot::SlotInfo::is_passphrase);
         if has_passphrase && prompt::is_possible() {
             return ask(home);
         }
         Err(nothing_unlocks(has_passphrase, &failed))
     }
+}
+
+/// The keys by the first key file that the home knows of and that opens it; else why none does.
+fn by_key_file(
+    home: &Home,
+    slots: &[slot::SlotInfo],
+) -> Result<(ThreadCustodian, Unlock), Vec<CustodyError>> {
+    let mut failed = Vec::new();
+    for path in slots.iter().filter_map(slot::SlotInfo::key_file) {
+        let way = Unlock::KeyFile(path.to_owned());
+        match custody::unlock(home, &way) {
+            Ok(custodian) => return Ok((custodian, way)),
+            Err(error) => failed.push(error),
+        }
+    }
+    Err(failed)
 }
 
 /// A slot for a key file. Its directory is made if it is not there.

@@ -33,4 +33,6 @@ pub mod log;
 pub mod message;
 
 pub mod audited_vault;
+pub mod kill_switch;
+pub mod receipt;
 pub mod recovery;

@@ -13,6 +13,7 @@ mod child;
 use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -28,6 +29,9 @@ const CHILD_WALL: Duration = Duration::from_secs(480);
 
 /// Largest artifact that is taken from the child. Machine code is about four times the size of wasm.
 pub(crate) const ARTIFACT_BYTES: u64 = 512 << 20;
+
+/// How late the compiler is ended when the kill switch is engaged.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// How often the progress hook is called, and how long a compilation runs before its first call.
 const PROGRESS: Duration = Duration::from_secs(1);
@@ -110,6 +114,7 @@ impl Compiler {
         &self,
         component: &[u8],
         progress: Option<&Progress>,
+        is_killed: &AtomicBool,
     ) -> Result<Vec<u8>, CompileError> {
         match self {
             Self::Child { program, wall } => {
@@ -121,7 +126,7 @@ impl Compiler {
                     .stderr(Stdio::null())
                     .spawn()
                     .map_err(|source| CompileError::Start { source })?;
-                converse(&mut child, component, *wall, progress)
+                converse(&mut child, component, *wall, progress, is_killed)
             }
             #[cfg(test)]
             Self::Here => child::precompile(component),
@@ -135,6 +140,7 @@ fn converse(
     component: &[u8],
     wall: Duration,
     progress: Option<&Progress>,
+    is_killed: &AtomicBool,
 ) -> Result<Vec<u8>, CompileError> {
     let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
     let started = Instant::now();
@@ -148,7 +154,7 @@ fn converse(
             }
             drop(answer.send(frame));
         });
-        let frame = wait(&answers, started, wall, progress);
+        let frame = wait(&answers, started, wall, progress, is_killed);
         // The frame says all; a child that is still there has nothing more to give. The pipes close with it.
         let killed = frame.is_none() && child.kill().is_ok();
         let ended = child.wait();
@@ -165,15 +171,18 @@ fn wait(
     started: Instant,
     wall: Duration,
     progress: Option<&Progress>,
+    is_killed: &AtomicBool,
 ) -> Option<Vec<u8>> {
+    let mut next_progress = PROGRESS;
     loop {
-        let left = wall.checked_sub(started.elapsed())?;
-        match answers.recv_timeout(left.min(PROGRESS)) {
+        let left = wall.checked_sub(started.elapsed()).filter(|_| !is_killed.load(Ordering::Acquire))?;
+        match answers.recv_timeout(left.min(LOOK_EVERY)) {
             Ok(frame) => return Some(frame),
             Err(RecvTimeoutError::Disconnected) => return None,
             Err(RecvTimeoutError::Timeout) => {
-                if let Some(progress) = progress {
+                if let Some(progress) = progress.filter(|_| started.elapsed() >= next_progress) {
                     progress(started.elapsed());
+                    next_progress = started.elapsed().saturating_add(PROGRESS);
                 }
             }
         }
@@ -220,7 +229,7 @@ mod tests {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        converse(&mut child, &vec![0; 1 << 20], wall, None)
+        converse(&mut child, &vec![0; 1 << 20], wall, None, &AtomicBool::new(false))
     }
 
     const LONG: Duration = Duration::from_secs(60);

@@ -42,10 +42,9 @@ impl Ticker {
         Ok(Ticks(Arc::clone(&self.state)))
     }
 
-    /// How many guests need ticks.
-    #[cfg(test)]
-    pub(crate) fn running(&self) -> usize {
-        self.state.0.lock().unwrap_or_else(PoisonError::into_inner).running
+    /// How many guests may be executing.
+    pub(crate) fn guests(&self) -> Guests {
+        Guests(Arc::clone(&self.state))
     }
 
     fn start(&self) -> std::io::Result<()> {
@@ -76,6 +75,17 @@ impl Drop for Ticker {
         let (state, changed) = &*self.state;
         state.lock().unwrap_or_else(PoisonError::into_inner).is_over = true;
         changed.notify_all();
+    }
+}
+
+/// Counts the guests that may be executing, without keeping anything running.
+#[derive(Clone, Debug)]
+pub(crate) struct Guests(Arc<(Mutex<State>, Condvar)>);
+
+impl Guests {
+    /// How many there are now.
+    pub(crate) fn count(&self) -> usize {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner).running
     }
 }
 

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -31,6 +31,7 @@ use crate::control;
 use crate::engine::{self, Capacity};
 use crate::epoch::Ticker;
 use crate::http::Tls;
+use crate::kill_switch::{self, KillSwitch};
 use crate::launch::{LaunchRequest, Run, RunOptions};
 use crate::linked::Linked;
 use crate::load::Loaded;
@@ -124,6 +125,7 @@ impl Host {
             inner.travel_by(&transport)?;
         }
         control::log_own_locks(&inner);
+        kill_switch::watch(&inner)?;
         let control = control::Server::start(&inner)?;
         control::close_orphans(&inner)?;
         Ok(Self { inner, _control: control })
@@ -176,6 +178,12 @@ impl Host {
     #[must_use]
     pub fn locker(&self) -> control::Locker {
         control::Locker::of(&self.inner)
+    }
+
+    /// What stops everything on this host from another thread, and keeps it stopped.
+    #[must_use]
+    pub fn kill_switch(&self) -> KillSwitch {
+        KillSwitch::of(&self.inner)
     }
 
     /// Ends every run.
@@ -233,6 +241,8 @@ pub(crate) struct Inner {
     pub(crate) backoff: Backoff,
     uses: Mutex<HashMap<AgentRef, Arc<UseLedger>>>,
     pub(crate) generation: AtomicU64,
+    /// Whether this process launches nothing more, whatever becomes of the home.
+    pub(crate) is_killed: AtomicBool,
 }
 
 impl Inner {
@@ -269,6 +279,7 @@ impl Inner {
             backoff: options.backoff,
             uses: Mutex::default(),
             generation: AtomicU64::new(0),
+            is_killed: AtomicBool::new(false),
             home: options.home,
             config: options.config,
             custodian: options.custodian,

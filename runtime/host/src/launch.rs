@@ -169,6 +169,7 @@ impl Inner {
     /// The limits of a run that may begin now.
     pub(crate) fn limits(&self, loaded: &Loaded, options: &RunOptions) -> Result<Limits, Refusal> {
         let now = self.clock.now();
+        self.check_released()?;
         self.check_unlocked()?;
         loaded.effective.check_launch(now)?;
         Ok(loaded.effective.limits(now).lowered(&options.limits)?)

@@ -128,6 +128,7 @@ impl Inner {
     /// Judges a component and makes it ready, in this order: signature, grants, imports, identity, artifact.
     pub(crate) fn load(&self, shown: &str, component: UnverifiedComponent) -> Result<Loaded, Refusal> {
         let now = self.clock.now();
+        self.check_released()?;
         self.check_unlocked()?;
         let generation = self.generation();
         let trust = VerifiedTrust::load(&self.home, &self.config, now)?;
@@ -223,7 +224,9 @@ impl Inner {
         if cached == Cached::Altered {
             self.log.append(record::altered_artifact(&self.id, &digest))?;
         }
-        let artifact = self.compiler.compile(component.bytes(), self.progress.as_ref())?;
+        let compiled = self.compiler.compile(component.bytes(), self.progress.as_ref(), &self.is_killed);
+        self.check_released()?;
+        let artifact = compiled?;
         if let Err(error) = self.cache.store(&digest, &artifact, &mac) {
             tracing::warn!(%error, "the compiled component could not be kept; the next launch compiles it again");
         }

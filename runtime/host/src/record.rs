@@ -60,6 +60,7 @@ impl Subject {
         let signers: Vec<String> = component.signers().iter().map(ToString::to_string).collect();
         self.event(EventType::AgentLaunch)
             .on("component", self.digest.to_string())
+            .with("manifest", component.statement().to_string())
             .with("version", component.manifest().version.to_string())
             .with("level", component.level().to_string())
             .with("signers", signers)

@@ -27,6 +27,12 @@ const NOT_FOUND: u8 = 127;
 #[non_exhaustive]
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
+    /// Everything was stopped, and operators have not said that it is over.
+    #[error("the kill switch is engaged: {why}")]
+    KillSwitch {
+        /// What is known of it.
+        why: String,
+    },
     /// There is no such file.
     #[error("there is no component at {}", path.display())]
     NotFound {
@@ -129,6 +135,7 @@ impl Refusal {
     #[must_use]
     pub fn remedy(&self) -> Option<String> {
         match self {
+            Self::KillSwitch { .. } => Some("kos kill-switch resume".into()),
             Self::Component(refusal) => refusal.remedy(),
             Self::Trust(error) => error.remedy(),
             Self::Missing { missing } => {
@@ -169,7 +176,8 @@ impl Refusal {
     #[must_use]
     pub fn is_policy(&self) -> bool {
         match self {
-            Self::Component(_)
+            Self::KillSwitch { .. }
+            | Self::Component(_)
             | Self::Trust(_)
             | Self::Permission(_)
             | Self::Launch(_)
@@ -199,6 +207,7 @@ impl Refusal {
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
+            Self::KillSwitch { .. } => "kill-switch",
             Self::NotFound { .. } => "not-found",
             Self::Component(refusal) => refusal.name(),
             Self::Trust(_) => "trust-store",

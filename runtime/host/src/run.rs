@@ -116,10 +116,12 @@ impl Task {
             Ok(deadline) => execute(&mut store, &command, &stopper, deadline).await,
             Err(outcome) => outcome,
         };
+        // Nothing of the guest executes any more, however long its output is waited for.
+        drop(ticking);
         let duration = elapsed(started);
         equipment.output.finish().await;
         let usage = usage(&store, &equipment, duration);
-        drop((store, equipment, ticking));
+        drop((store, equipment));
         let unlogged = exit(&powers, &outcome, &usage).await.err();
         ExitReport { outcome, usage, unlogged }
     }

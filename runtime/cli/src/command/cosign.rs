@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use kos_core::custody::KeyHandle;
 use kos_core::envelope::Envelope;
+use kos_core::kill_switch::RESUME_TYPE;
 use kos_core::permission::{AgentPermissions, PERMISSIONS_TYPE, PermissionRequest, REVOCATIONS_TYPE};
 use kos_core::trust::{TRUST_PAYLOAD_TYPE, TrustStore};
 use serde_json::json;
@@ -27,7 +28,7 @@ For a host whose grants and trust store need several operators (kos init --thres
   kos cosign grant.json                              each of the others
   kos grant --install grant.json                     on the host")]
 pub struct Cosign {
-    /// What `kos grant -o` or `kos trust … -o` wrote.
+    /// What `kos grant -o`, `kos trust … -o` or `kos kill-switch resume -o` wrote.
     file: PathBuf,
     /// Where to write [default: into the same file].
     #[arg(short, long, value_name = "FILE")]
@@ -40,7 +41,7 @@ impl Cosign {
     /// Shows what the document says and signs it.
     ///
     /// # Errors
-    /// When it is neither a grant nor a trust store, or no operator's key is here.
+    /// When it is no document of an operator's, or no operator's key is here.
     pub fn run(&self, context: &Context) -> Ended {
         let mut envelope = read_envelope(&self.file)?;
         let shown = shown(&envelope)?;
@@ -87,8 +88,10 @@ fn shown(envelope: &Envelope) -> Result<String, Failure> {
             let store: TrustStore = serde_json::from_slice(payload)?;
             Ok(clean(&serde_json::to_string(&store)?))
         }
-        REVOCATIONS_TYPE => Ok(clean(&String::from_utf8_lossy(payload))),
-        other => Err(Failure::new(format!("`{other}` is no grant, no revocations and no trust store"))
-            .why("an operator signs nothing else")),
+        REVOCATIONS_TYPE | RESUME_TYPE => Ok(clean(&String::from_utf8_lossy(payload))),
+        other => Err(Failure::new(format!(
+            "`{other}` is no grant, no revocations, no trust store and no release of the kill switch"
+        ))
+        .why("an operator signs nothing else")),
     }
 }

@@ -9,10 +9,12 @@ pub mod grants;
 pub mod init;
 pub mod inspect;
 pub mod key;
+pub mod kill_switch;
 pub mod log;
 pub mod message;
 pub mod new;
 pub mod ps;
+pub mod receipt;
 pub mod run;
 pub mod sign;
 pub mod slot;
@@ -101,10 +103,14 @@ pub enum Command {
     /// Manage the ways to unlock this home's keys.
     #[command(subcommand, arg_required_else_help = true)]
     Slot(slot::Slot),
+    /// Hand out what a run was and did, with proofs that anyone can check offline.
+    Receipt(receipt::Receipt),
     /// List the running agents.
     Ps(ps::Ps),
     /// Stop a running agent.
     Stop(stop::Stop),
+    /// Stop every agent of this home at once, and keep it so until operators sign that it is over.
+    KillSwitch(kill_switch::KillSwitch),
     /// Print a completion script for a shell.
     Completions(completions::Completions),
 }
@@ -154,8 +160,10 @@ impl Command {
             Self::Agents(command) => command.run(context),
             Self::Message(command) => command.run(context),
             Self::Slot(command) => command.run(context),
+            Self::Receipt(command) => command.run(context),
             Self::Ps(command) => command.run(context),
             Self::Stop(command) => command.run(context),
+            Self::KillSwitch(command) => command.run(context),
             Self::Completions(command) => command.run(context),
         }
     }

@@ -4,12 +4,14 @@ use std::process::ExitCode;
 
 use clap::Args;
 use kos_core::clock::{Clock as _, SystemClock};
+use kos_core::kill_switch;
+use kos_core::log::engaged;
 use kos_host::control::{self, RunningHost};
 use serde_json::{Value, json};
 
 use super::Ended;
 use crate::context::Context;
-use crate::output::{Columns, cell, verdict};
+use crate::output::{BAD, Columns, cell, paint, verdict};
 
 /// `kos ps`.
 #[derive(Debug, Args)]
@@ -23,6 +25,9 @@ impl Ps {
     pub fn run(&self, context: &Context) -> Ended {
         let (home, _) = context.open_home()?;
         let hosts = control::ps(&home)?;
+        if kill_switch::is_engaged(&home) || engaged(&home.log())?.is_some() {
+            context.output.remark(paint(BAD, "the kill switch is engaged; kos kill-switch status"));
+        }
         context.output.answer(&to_json(&hosts), || for_person(&hosts))?;
         Ok(ExitCode::SUCCESS)
     }

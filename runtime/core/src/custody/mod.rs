@@ -6,6 +6,7 @@
 //! given out, but for an operator's or author's own, on request and under a passphrase.
 
 pub mod agents;
+mod destroy;
 mod error;
 mod handle;
 mod kdf;
@@ -29,6 +30,7 @@ mod write;
 
 use std::sync::Arc;
 
+pub use destroy::{AgentStorage, Destroyed, destroy};
 pub use error::CustodyError;
 pub use handle::KeyHandle;
 pub use kdf::{Kdf, KdfError};

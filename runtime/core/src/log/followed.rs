@@ -1,13 +1,14 @@
-//! What is followed from entry to entry: the open runs, and the state of each vault.
+//! What is followed from entry to entry: the open runs, the state of each vault, and whether everything was stopped.
 //!
 //! In scope: which entry changes what, and the account at the journal's base and now. Out of scope: what a change means
-//! ([`super::open_runs`], [`super::noted_vaults`]). Only this host's own entries are followed, and they are believed.
+//! ([`super::open_runs`], [`super::noted_vaults`], [`super::engagement`]). Only this host's own entries are followed, and they are believed.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::engagement;
 use super::entry::Entry;
 use super::event::{Event, EventType, Party};
 use super::noted_vaults::NotedVault;
@@ -21,6 +22,8 @@ pub(super) enum Change {
     Launched(OpenRun),
     Ended(String),
     Vault(NotedVault),
+    Engaged(u64),
+    Resumed(u64),
 }
 
 impl Change {
@@ -58,8 +61,8 @@ impl Change {
             | EventType::PermissionDenied
             | EventType::PermissionRevoke
             | EventType::MessageRejected
-            | EventType::Alert
-            | EventType::KillSwitch => None,
+            | EventType::Alert => None,
+            EventType::KillSwitch => engagement::change(details, index),
         }
     }
 
@@ -86,6 +89,8 @@ struct Details {
     host: Option<Value>,
     agent: Option<Value>,
     vault: Option<Value>,
+    change: Option<Value>,
+    engagement: Option<Value>,
 }
 
 impl Details {
@@ -95,6 +100,8 @@ impl Details {
             "host" => self.host.as_ref(),
             "agent" => self.agent.as_ref(),
             "vault" => self.vault.as_ref(),
+            engagement::CHANGE => self.change.as_ref(),
+            engagement::ENGAGEMENT => self.engagement.as_ref(),
             _ => None,
         }
     }
@@ -105,6 +112,7 @@ impl Details {
 struct Account {
     runs: BTreeMap<String, OpenRun>,
     vaults: BTreeMap<Name, Noted>,
+    engaged: Option<u64>,
 }
 
 impl Account {
@@ -119,6 +127,9 @@ impl Account {
             Change::Vault(vault) => {
                 self.vaults.insert(vault.environment.clone(), vault.noted());
             }
+            Change::Engaged(index) => self.engaged = Some(*index),
+            // One that releases an earlier engagement releases nothing of a later one.
+            Change::Resumed(index) => self.engaged = self.engaged.filter(|engaged| engaged != index),
         }
     }
 
@@ -142,10 +153,15 @@ pub(super) struct Followed {
 }
 
 impl Followed {
-    pub(super) fn starting_with(open_runs: &[OpenRun], noted_vaults: &[NotedVault]) -> Self {
+    pub(super) fn starting_with(
+        open_runs: &[OpenRun],
+        noted_vaults: &[NotedVault],
+        engaged: Option<u64>,
+    ) -> Self {
         let base = Account {
             runs: open_runs.iter().map(|run| (run.run.clone(), run.clone())).collect(),
             vaults: noted_vaults.iter().map(|vault| (vault.environment.clone(), vault.noted())).collect(),
+            engaged,
         };
         Self { now: base.clone(), base, changes: Vec::new() }
     }
@@ -172,12 +188,18 @@ impl Followed {
         self.now.vaults.get(environment).copied()
     }
 
-    /// Moves the base to `size`, and gives the runs open there and the state of each vault, in the order of their names.
-    pub(super) fn rebase(&mut self, size: u64) -> (Vec<OpenRun>, Vec<NotedVault>) {
+    /// The newest entry by which everything was stopped, unless it was released.
+    pub(super) fn engaged(&self) -> Option<u64> {
+        self.now.engaged
+    }
+
+    /// Moves the base to `size`, and gives the runs open there, the state of each vault, in the order of their names, and
+    /// the engagement of the kill switch.
+    pub(super) fn rebase(&mut self, size: u64) -> (Vec<OpenRun>, Vec<NotedVault>, Option<u64>) {
         let behind = self.changes.partition_point(|(index, _)| *index < size);
         for (_, change) in self.changes.drain(..behind) {
             self.base.apply(&change);
         }
-        (self.base.open_runs(), self.base.noted_vaults())
+        (self.base.open_runs(), self.base.noted_vaults(), self.base.engaged)
     }
 }

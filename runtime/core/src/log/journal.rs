@@ -8,7 +8,7 @@
 //! ```
 //!
 //! The header makes the journal sufficient by itself: it holds the edge of the tree at its base, a multiple of 256, and the
-//! open runs and the states of the vaults there, signed by the host. A batch is written by one call and counts whole or not at all. `synced` is the offset before which its
+//! open runs, the states of the vaults and an engagement of the kill switch there, signed by the host. A batch is written by one call and counts whole or not at all. `synced` is the offset before which its
 //! writer knew all to be durable: a bad batch is a torn write unless a later good batch says that it had been durable.
 //! Keeps I8. In scope: encoding and scanning. Out of scope: files ([`super::writer`]).
 
@@ -67,6 +67,8 @@ pub struct Header {
     pub open_runs: Vec<OpenRun>,
     /// The state of each vault at the base, in the order of their names.
     pub noted_vaults: Vec<NotedVault>,
+    /// The newest entry before the base by which everything was stopped, unless it was released.
+    pub engaged: Option<u64>,
     /// What begins each batch.
     pub salt: Salt,
 }
@@ -76,6 +78,9 @@ pub struct Header {
 struct RawHeader {
     base: u64,
     edge: Vec<String>,
+    /// Not written when nothing is stopped, as by journals from before there was a kill switch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    engaged: Option<u64>,
     last_timestamp: Timestamp,
     /// Not written when empty, as by journals from before there were vaults.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -101,6 +106,7 @@ impl Header {
         let raw = RawHeader {
             base: self.base(),
             edge: self.edge.levels().iter().map(|hashes| base64_encode(&hashes.concat())).collect(),
+            engaged: self.engaged,
             last_timestamp: self.last_timestamp,
             noted_vaults: self.noted_vaults.clone(),
             open_runs: self.open_runs.clone(),
@@ -148,6 +154,7 @@ impl Header {
             last_timestamp: raw.last_timestamp,
             open_runs: raw.open_runs,
             noted_vaults: raw.noted_vaults,
+            engaged: raw.engaged,
             salt: raw.salt,
         };
         Ok((header, (MAGIC.len() + 4 + json.len() + 64) as u64))
@@ -319,6 +326,7 @@ mod tests {
                 generation: 2,
                 digest: crate::id::Digest::of(b"vault"),
             }],
+            engaged: Some(4),
             salt: SALT,
         };
         let host = SecretKey::from_seed(&[1; 32]);

@@ -13,6 +13,7 @@
 //! ```
 
 pub mod checkpoint;
+mod engagement;
 pub mod entry;
 mod error;
 pub mod event;
@@ -36,6 +37,7 @@ mod writer;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use engagement::{engaged, released};
 pub use error::LogError;
 pub use event::{Event, EventType, Party, PartyType, Target};
 pub(crate) use known::Known;
@@ -163,6 +165,20 @@ impl Log {
     /// [`LogError`] if what other processes wrote cannot be read.
     pub fn newest_noted_vault(&self, environment: &Name) -> Result<Option<Noted>, LogError> {
         self.shared.writer().locked(|writer| Ok(writer.state.followed.noted_vault(environment)))
+    }
+
+    /// The newest entry that this log has read by which everything was stopped, unless it was released.
+    #[must_use]
+    pub fn engagement(&self) -> Option<u64> {
+        self.shared.writer().state.followed.engaged()
+    }
+
+    /// As [`Log::engagement`], entries of other processes included.
+    ///
+    /// # Errors
+    /// [`LogError`] if what other processes wrote cannot be read.
+    pub fn newest_engagement(&self) -> Result<Option<u64>, LogError> {
+        self.shared.writer().locked(|writer| Ok(writer.state.followed.engaged()))
     }
 
     /// Appends the events that `decide` makes of the open runs, with no entry in between.

@@ -134,13 +134,14 @@ impl Writer {
         for directory in &directories {
             self.tools.disk.sync_directory(directory).map_err(failed("synchronise", directory))?;
         }
-        let (open_runs, noted_vaults) = self.state.followed.rebase(new);
+        let (open_runs, noted_vaults, engaged) = self.state.followed.rebase(new);
         let header = Header {
             origin: self.state.header.origin.clone(),
             edge: self.state.boundary.clone(),
             last_timestamp: self.state.boundary_timestamp,
             open_runs,
             noted_vaults,
+            engaged,
             salt: random()?,
         };
         let tail = self.state.partial_bundle().map_or(&[][..], |bundle| &bundle.bytes);

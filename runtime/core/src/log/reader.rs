@@ -244,7 +244,12 @@ impl LogReader {
     /// # Errors
     /// [`ReadError::Journal`] if it is malformed.
     pub fn journal(&self) -> Result<Option<JournalReader>, ReadError> {
-        let path = self.directory.join("journal");
+        Self::journal_in(&self.directory)
+    }
+
+    /// As [`LogReader::journal`], of a folder that may have no checkpoint yet.
+    pub(super) fn journal_in(directory: &Path) -> Result<Option<JournalReader>, ReadError> {
+        let path = directory.join("journal");
         let Some(bytes) = read(&path, MAX_JOURNAL)? else { return Ok(None) };
         let header = Header::read_unverified(&bytes);
         let (header, header_length) =

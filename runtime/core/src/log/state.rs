@@ -41,7 +41,7 @@ impl State {
             boundary_timestamp: header.last_timestamp,
             bundles: Vec::new(),
             full: Vec::new(),
-            followed: Followed::starting_with(&header.open_runs, &header.noted_vaults),
+            followed: Followed::starting_with(&header.open_runs, &header.noted_vaults, header.engaged),
             last_timestamp: header.last_timestamp,
             header,
         }

@@ -219,13 +219,14 @@ impl Pass<'_> {
         if pinned.is_some_and(|pinned| pinned.size == size && pinned.root != self.edge.root()) {
             return Err(VerifyError::Inconsistent { pinned: size });
         }
-        let (open_runs, noted_vaults) =
+        let (open_runs, noted_vaults, engaged) =
             if size.is_multiple_of(WIDTH) { self.followed.rebase(size) } else { Default::default() };
         if let (Some(header), Some(journal)) = (header, journal)
             && header.base() == size
             && (header.edge != self.edge
                 || header.open_runs != open_runs
-                || header.noted_vaults != noted_vaults)
+                || header.noted_vaults != noted_vaults
+                || header.engaged != engaged)
         {
             return Err(VerifyError::JournalMismatch { path: journal.path().to_owned() });
         }

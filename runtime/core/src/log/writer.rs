@@ -302,6 +302,7 @@ fn begin(tools: &Tools) -> Result<(Journal, State), LogError> {
         last_timestamp: Timestamp::from_millis(0),
         open_runs: Vec::new(),
         noted_vaults: Vec::new(),
+        engaged: None,
         salt: random()?,
     };
     let journal = Journal::replace(tools, &header, &[])?;

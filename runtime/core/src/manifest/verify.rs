@@ -30,7 +30,7 @@ pub enum Rollback {
 /// ```compile_fail,E0451
 /// # fn forge(manifest: kos_core::manifest::AgentManifest, digest: kos_core::id::Digest) {
 /// let forged = kos_core::manifest::VerifiedComponent {
-///     bytes: vec![], digest, manifest, level: kos_core::id::TrustLevel::Trusted, signers: vec![],
+///     bytes: vec![], digest, statement: digest, manifest, level: kos_core::id::TrustLevel::Trusted, signers: vec![],
 /// };
 /// # }
 /// ```
@@ -49,6 +49,7 @@ pub enum Rollback {
 pub struct VerifiedComponent {
     bytes: Vec<u8>,
     digest: Digest,
+    statement: Digest,
     manifest: AgentManifest,
     level: TrustLevel,
     signers: Vec<Did>,
@@ -77,7 +78,8 @@ impl UnverifiedComponent {
             return Err(Refusal::ComponentRevoked { component: digest, revocation: revocation.clone() });
         }
         check_time(&manifest, now)?;
-        Ok(VerifiedComponent { bytes, digest, manifest, level, signers: verified.signers().to_vec() })
+        let (statement, signers) = (Digest::of(verified.payload()), verified.signers().to_vec());
+        Ok(VerifiedComponent { bytes, digest, statement, manifest, level, signers })
     }
 }
 
@@ -105,6 +107,12 @@ impl VerifiedComponent {
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// The digest of what its author signed about it: the statement with its manifest.
+    #[must_use]
+    pub fn statement(&self) -> Digest {
+        self.statement
     }
 
     /// The component's digest.

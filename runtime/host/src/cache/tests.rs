@@ -1,5 +1,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot set up its cache has failed")]
 
+use std::sync::atomic::AtomicBool;
+
 use std::fs;
 
 use super::*;
@@ -23,7 +25,7 @@ impl Fixture {
         let cache = Cache::new(directory.path().into(), engine);
         let component = wat::parse_str("(component)").unwrap();
         let digest = Digest::of(&component);
-        let artifact = Compiler::Here.compile(&component, None).unwrap();
+        let artifact = Compiler::Here.compile(&component, None, &AtomicBool::new(false)).unwrap();
         cache.store(&digest, &artifact, &keyed(1)).unwrap();
         Self { cache, digest, _directory: directory }
     }

@@ -212,7 +212,7 @@ fn exchange(socket: &Path, request: &Request, patience: Duration) -> std::io::Re
 }
 
 /// A request as a line, in a buffer that never moves, as there may be a secret in it.
-fn written(request: &Request) -> std::io::Result<Zeroizing<Vec<u8>>> {
+pub(super) fn written(request: &Request) -> std::io::Result<Zeroizing<Vec<u8>>> {
     let mut line = Zeroizing::new(vec![0; REQUEST_BYTES]);
     let mut rest = line.as_mut_slice();
     serde_json::to_writer(&mut rest, request)?;

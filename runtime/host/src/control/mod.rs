@@ -6,6 +6,7 @@
 //! In scope: the protocol, its two ends, and closing the runs of hosts that died. Out of scope: what the requests do (`host`).
 
 mod client;
+mod kill;
 mod listen;
 mod lock;
 mod message;
@@ -19,11 +20,13 @@ use kos_core::clock::Timestamp;
 use kos_core::durable::{DurableError, Lock};
 use kos_core::home::Home;
 use kos_core::id::{Did, Name};
+use kos_core::kill_switch::Engagement;
 use kos_core::message::MESSAGE_MAX;
 use kos_core::recovery;
 use serde::{Deserialize, Serialize};
 
 pub use client::{ControlError, RunningHost, Told, lock, ps, reload, stop, stop_all, unlock};
+pub use kill::{Killed, KilledHost, Manner, kill};
 pub use listen::listen;
 pub(crate) use lock::log_own_locks;
 pub use lock::{LockError, Locker};
@@ -58,6 +61,8 @@ enum Request {
     Lock {},
     /// Obtain the keys again.
     Unlock { with: Opening },
+    /// End every run and launch nothing more. Two answers: how many there are, and that none executes any more.
+    Kill { engagement: Engagement },
     /// Deliver a signed message, in base64; for a request, wait so many milliseconds for its answer.
     Message {
         #[serde(with = "base64_bytes")]

@@ -12,6 +12,7 @@ use kos_core::custody::Unlock;
 use kos_core::durable::Lock;
 use zeroize::Zeroizing;
 
+use super::kill;
 use super::lock::{BY_REQUEST, LockError};
 use super::opening::Opening;
 use super::{Answer, REQUEST_BYTES, Request, RunKind, RunningAgent, lock_path, socket_path};
@@ -88,6 +89,7 @@ fn converse(inner: &Inner, stream: &UnixStream) -> std::io::Result<()> {
             return message::carry(inner, bytes, patience, stream.try_clone()?);
         }
         Ok(Request::Listen { to }) => return listen::serve(inner, to, stream.try_clone()?),
+        Ok(Request::Kill { engagement }) => return kill::carry_out(inner, &engagement, stream.try_clone()?),
         Ok(request) => answer(inner, request),
         Err(error) => Answer::Refused { cause: error.to_string() },
     };
@@ -146,8 +148,8 @@ fn answer(inner: &Inner, request: Request) -> Answer {
         }
         Request::Lock {} => told(inner.lock(BY_REQUEST)),
         Request::Unlock { with } => unlock(inner, with),
-        Request::Message { .. } | Request::Listen { .. } => {
-            Answer::Refused { cause: "a message is answered by itself".into() }
+        Request::Message { .. } | Request::Listen { .. } | Request::Kill { .. } => {
+            Answer::Refused { cause: "this is answered by itself".into() }
         }
     }
 }

@@ -5,7 +5,7 @@ mod entries;
 mod export;
 mod prove;
 mod show;
-mod source;
+pub(in crate::command) mod source;
 mod tail;
 mod verify;
 

@@ -15,24 +15,24 @@ const VKEY_MAX: u64 = 4096;
 /// Which log is read.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Which log")]
-pub(super) struct Source {
+pub(in crate::command) struct Source {
     /// The log in this folder instead of the home's; no home is needed then.
     #[arg(long, value_name = "LOGDIR")]
-    pub(super) dir: Option<PathBuf>,
+    pub(in crate::command) dir: Option<PathBuf>,
 }
 
 /// Whose signatures count.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Which log")]
-pub(super) struct Key {
+pub(in crate::command) struct Key {
     /// The log's verification key, or a file that holds it [default: the home's].
     #[arg(long, value_name = "VKEY|FILE")]
-    pub(super) vkey: Option<String>,
+    pub(in crate::command) vkey: Option<String>,
 }
 
 impl Source {
     /// The folder of the log.
-    pub(super) fn directory(&self, context: &Context) -> Result<PathBuf, Failure> {
+    pub(in crate::command) fn directory(&self, context: &Context) -> Result<PathBuf, Failure> {
         match &self.dir {
             Some(directory) => Ok(directory.clone()),
             None => Ok(context.open_home()?.0.log()),
@@ -42,7 +42,11 @@ impl Source {
 
 impl Key {
     /// The verification key: the one that is named, else that of the home, never one from the log itself.
-    pub(super) fn resolve(&self, context: &Context, source: Option<&Source>) -> Result<Vkey, Failure> {
+    pub(in crate::command) fn resolve(
+        &self,
+        context: &Context,
+        source: Option<&Source>,
+    ) -> Result<Vkey, Failure> {
         if let Some(text) = &self.vkey {
             return parse(text);
         }

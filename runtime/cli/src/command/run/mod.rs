@@ -13,11 +13,14 @@ use clap::Parser;
 use indicatif::ProgressBar;
 use kos_core::custody::{Custodian as _, Request};
 use kos_core::id::Name;
+use kos_core::kill_switch::Engagement;
 use kos_core::log::Log;
 use kos_core::manifest::UnverifiedComponent;
 use kos_core::permission::{LimitSet, Limits};
 use kos_core::vault::{DEFAULT_ENVIRONMENT, SecretId};
-use kos_host::{Capacity, Host, HostOptions, Loaded, Progress, Run, RunOptions, Server, Stdin, TransportOptions};
+use kos_host::{
+    Capacity, Host, HostOptions, Loaded, Progress, Refusal, Run, RunOptions, Server, Stdin, TransportOptions,
+};
 
 use self::lock::LockAfter;
 use self::named::{LeftOut, Named, Read};
@@ -104,14 +107,16 @@ Exit status, of the first agent in order that did not end well, else of the firs
   0-255  the agent's own, when it ended by itself
   124    its time was over (duration)
   125    the host failed (home, keys, log, compiler), or the command line is not understood
-  126    refused: not signed, not trusted, revoked, expired, or not granted what it imports
+  126    refused: not signed, not trusted, revoked, expired, or not granted what it imports; or everything
+         was stopped (kos kill-switch)
   127    there is no such agent
   134    it broke (trap)
   137    it was stopped: kos stop, a signal, or a limit (memory, cpu, stack, table, instances,
          handles, payload, output, notes)
 Why a run ended stands in the log (kos log tail), and with --json on stderr.
 The first SIGINT or SIGTERM stops the agents and logs their ends; the second ends this process.
-SIGUSR1 locks the keys and secrets at once, as kos vault lock does; kos vault unlock brings them back.";
+SIGUSR1 locks the keys and secrets at once, as kos vault lock does; kos vault unlock brings them back.
+SIGUSR2 engages the kill switch, as kos kill-switch does.";
 
 impl KosRun {
     /// Reads the command line. One that is not understood ends the process with 125, which no agent's own mistake
@@ -135,6 +140,7 @@ impl KosRun {
         let agents = self.read(&context, &mut left_out)?;
         let signals = Signals::watch(context.output).map_err(host_failed)?;
         let (host, log) = self.open(&context, agents.len()).map_err(host_failed)?;
+        signals.kill_with(host.kill_switch());
         signals.lock_with(host.locker(), context.output);
         let ended = self.launch_all(&context, &host, agents, &signals, &mut left_out);
         drop(host);
@@ -173,7 +179,13 @@ impl KosRun {
 
     fn open(&self, context: &Context, agents: usize) -> Result<(Host, Arc<Log>), Failure> {
         let (home, config) = context.open_home()?;
-        let (custodian, unlocked_by) = self.unlock.unlock_with(&home)?;
+        let (custodian, unlocked_by) = self.unlock.unlock_with(&home).map_err(|failure| {
+            // Keys that were destroyed, or a passphrase that nobody types: the reason that is in force comes first.
+            match Engagement::found(&home) {
+                Some(found) => refused(context, "the host", &Refusal::KillSwitch { why: found.reason }),
+                None => failure,
+            }
+        })?;
         let lock_after = self.lock_after.unwrap_or_else(|| LockAfter::standard(&unlocked_by));
         drop(unlocked_by);
         custodian.ask(Request::AutoLock { after: lock_after.duration() })?;

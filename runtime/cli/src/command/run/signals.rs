@@ -1,11 +1,11 @@
 //! Signals: the first interrupt stops the agents and lets their ends be logged, the second ends the process at once;
-//! SIGUSR1 locks the keys.
+//! SIGUSR1 locks the keys, SIGUSR2 engages the kill switch.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kos_host::control::Locker;
-use kos_host::{Refusal, Run, Stopper};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use kos_host::{KillSwitch, Refusal, Run, Stopper};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 
 use crate::failure::Failure;
 use crate::output::Output;
@@ -24,17 +24,22 @@ struct State {
     locker: Option<Locker>,
     /// A lock was asked for before there was anything to lock.
     is_to_lock: bool,
+    kill_switch: Option<KillSwitch>,
+    /// It was engaged before there was a host.
+    is_to_kill: bool,
 }
 
 impl Signals {
     /// Watches for signals from now on.
     pub(super) fn watch(output: Output) -> Result<Self, Failure> {
         let signals = Self::default();
-        let mut caught = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP, SIGUSR1])?;
+        let mut caught = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2])?;
         let watching = signals.clone();
         std::thread::Builder::new().name("kos-signals".into()).spawn(move || {
             for signal in caught.forever() {
-                if signal == SIGUSR1 {
+                if signal == SIGUSR2 {
+                    watching.kill();
+                } else if signal == SIGUSR1 {
                     watching.lock(output);
                 } else if watching.interrupt() {
                     output.remark("stopping; again to end at once");
@@ -53,6 +58,27 @@ impl Signals {
             lock(&locker, output);
         }
         state.locker = Some(locker);
+    }
+
+    /// What a signal engages from now on; at once, where one has come before.
+    pub(super) fn kill_with(&self, kill_switch: KillSwitch) {
+        let mut state = self.state();
+        if std::mem::take(&mut state.is_to_kill) {
+            kill_switch.engage();
+        }
+        state.kill_switch = Some(kill_switch);
+    }
+
+    fn kill(&self) {
+        // Not under the lock: a launch may be under way.
+        let kill_switch = {
+            let mut state = self.state();
+            state.is_to_kill = state.kill_switch.is_none();
+            state.kill_switch.clone()
+        };
+        if let Some(kill_switch) = kill_switch {
+            kill_switch.engage();
+        }
     }
 
     fn lock(&self, output: Output) {

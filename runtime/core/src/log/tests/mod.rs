@@ -1,5 +1,6 @@
 //! The log as a whole, on real folders and on a disk that fails.
 
+mod engagement;
 mod faults;
 mod forgery;
 mod oracles;
