@@ -33,4 +33,6 @@ pub mod log;
 pub mod message;
 
 pub mod audited_vault;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod recovery;

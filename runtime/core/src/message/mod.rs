@@ -50,3 +50,14 @@ pub const MESSAGE_MAX: usize = 1 << 20;
 pub const SKEW: Duration = Duration::from_secs(60);
 /// How old a message may be: long enough for a transport that tries again, short enough to remember all of its time.
 pub const AGE: Duration = Duration::from_secs(300);
+
+/// A message, read and written again.
+pub(crate) fn rewritten(bytes: &[u8]) -> Option<Vec<u8>> {
+    let read = format::parse(bytes).ok()?;
+    Some(format::Unsigned::new(&read.header, &read.body).signed(&read.signature))
+}
+
+/// What a message carries, read and written again.
+pub(crate) fn content_rewritten(bytes: &[u8]) -> Option<Vec<u8>> {
+    Content::parse(bytes).ok()?.to_bytes().ok()
+}
