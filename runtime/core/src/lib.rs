@@ -33,6 +33,8 @@ pub mod log;
 pub mod message;
 
 pub mod audited_vault;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod kill_switch;
 pub mod receipt;
 pub mod recovery;

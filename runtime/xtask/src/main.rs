@@ -5,11 +5,15 @@
 
 use std::process::ExitCode;
 
+use anyhow::Context as _;
+
 mod agents;
 mod demo;
+mod fuzz;
 mod scratch;
 mod setup;
 mod shell;
+mod supply;
 mod test;
 mod workspace;
 
@@ -20,7 +24,13 @@ cargo xtask COMMAND
   agents          set up, then build every agent of sample-agents/ as a component
   test [--quick]  set up, then formatting, clippy, documentation (not with --quick), agents and all tests
   demo [--dev]    set up, build, and show the whole of kOS once, in target/demo; --dev with the builds of the tests
+  fuzz [TARGET] [--seconds N]
+                  search the parsers with libFuzzer, each for N seconds (60)
+  supply          check that no dependency is older than a version known to be flawed
 ";
+
+/// How long a parser is searched for where nothing else is said.
+const FUZZ_SECONDS: u32 = 60;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -32,6 +42,13 @@ fn main() -> ExitCode {
         ["demo", "--dev"] => demo::execute(demo::Build::Development),
         ["test"] => test::execute(test::Extent::Full),
         ["test", "--quick"] => test::execute(test::Extent::Quick),
+        ["supply"] => supply::execute(),
+        ["fuzz"] => fuzz::execute(None, FUZZ_SECONDS),
+        ["fuzz", target] if !target.starts_with('-') => fuzz::execute(Some(target), FUZZ_SECONDS),
+        ["fuzz", "--seconds", seconds] => number(seconds).and_then(|seconds| fuzz::execute(None, seconds)),
+        ["fuzz", target, "--seconds", seconds] => {
+            number(seconds).and_then(|seconds| fuzz::execute(Some(target), seconds))
+        }
         [] | ["help" | "--help" | "-h"] => {
             eprint!("{HELP}");
             return ExitCode::SUCCESS;
@@ -48,4 +65,8 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn number(text: &str) -> anyhow::Result<u32> {
+    text.parse().with_context(|| format!("`{text}` is not a whole number"))
 }

@@ -71,3 +71,10 @@ pub(crate) fn cargo() -> Command {
 pub(crate) fn rustc() -> Command {
     Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
 }
+
+/// The target that the compiler builds for when it is told nothing, as it names it.
+pub(crate) fn host_target() -> Result<String> {
+    let version = crate::shell::output(rustc().arg("-vV"))?;
+    let line = version.lines().find_map(|line| line.strip_prefix("host: "));
+    Ok(line.context("rustc -vV names no host")?.to_owned())
+}

@@ -64,6 +64,11 @@ pub fn unlock(home: &Home, unlock: &Unlock) -> Result<ThreadCustodian, CustodyEr
     ThreadCustodian::start(home, system_clock(), move || slot::unlock(&unlocked, &with))
 }
 
+/// An exported key, read without its passphrase and written again.
+pub(crate) fn exported_key_rewritten(bytes: &[u8]) -> Option<Vec<u8>> {
+    portable::rewritten(bytes)
+}
+
 fn system_clock() -> Arc<dyn Clock> {
     Arc::new(SystemClock)
 }

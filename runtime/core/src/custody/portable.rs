@@ -82,6 +82,12 @@ pub(super) fn import(key: &KeyName, passphrase: &Secret, document: &[u8]) -> Res
     if is_same { Ok(pair) } else { Err(altered()) }
 }
 
+/// A document as it would be written.
+pub(super) fn rewritten(bytes: &[u8]) -> Option<Vec<u8>> {
+    let document: Document = canonical::from_canonical(bytes, DOCUMENT_MAX).ok()?;
+    canonical::to_canonical(&document).ok()
+}
+
 fn associated(header: &Header) -> Result<Vec<u8>, CustodyError> {
     canonical::to_canonical(header).map_err(malformed())
 }

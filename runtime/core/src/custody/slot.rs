@@ -383,6 +383,11 @@ impl SlotsFile {
     }
 }
 
+/// The file of the slots, read without any secret and written again.
+pub(crate) fn rewritten(bytes: &[u8]) -> Option<Vec<u8>> {
+    canonical::to_canonical(&SlotsFile::parse(bytes, Path::new("slots")).ok()?).ok()
+}
+
 /// What a slot's wrapping is bound to: all that is to be seen of it.
 fn associated(info: &SlotInfo) -> Result<Vec<u8>, CustodyError> {
     canonical::to_canonical(info).map_err(CustodyError::malformed(Path::new("slots")))

@@ -85,6 +85,12 @@ pub fn verify(proof: &[u8], key: &Vkey, entry: &[u8]) -> Result<Proven, ProofErr
     Ok(Proven { index, checkpoint })
 }
 
+/// A proof, read and written again; extra data is not kept.
+pub(crate) fn rewritten(proof: &[u8]) -> Option<Vec<u8>> {
+    let (index, path, note) = decode(proof).ok()?;
+    Some(encode(index, &path, note))
+}
+
 fn encode(index: u64, path: &[Hash], note: &[u8]) -> Vec<u8> {
     let mut text = format!("{HEADER}\nindex {index}\n");
     for hash in path {

@@ -30,5 +30,10 @@ pub use sign::{SignComponentError, sign};
 pub use statement::{PREDICATE_TYPE, STATEMENT_PAYLOAD_TYPE, STATEMENT_TYPE};
 pub use verify::{Rollback, VerifiedComponent};
 
+/// A statement's payload, read and written again.
+pub(crate) fn rewritten(payload: &[u8]) -> Option<Vec<u8>> {
+    statement::ManifestStatement::from_payload(payload).ok()?.to_payload().ok()
+}
+
 #[cfg(test)]
 mod tests;

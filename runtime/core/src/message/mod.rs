@@ -55,3 +55,14 @@ pub const AGE: Duration = Duration::from_secs(300);
 /// How old a message may be that waited in a durable stream: a night, or a machine that is repaired by the next day. Each
 /// that was handled is remembered for as long, on disk.
 pub const STREAM_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A message, read and written again.
+pub(crate) fn rewritten(bytes: &[u8]) -> Option<Vec<u8>> {
+    let read = format::parse(bytes).ok()?;
+    Some(format::Unsigned::new(&read.header, &read.body).signed(&read.signature))
+}
+
+/// What a message carries, read and written again.
+pub(crate) fn content_rewritten(bytes: &[u8]) -> Option<Vec<u8>> {
+    Content::parse(bytes).ok()?.to_bytes().ok()
+}

@@ -23,5 +23,10 @@ pub use policy::{CeilingPattern, Policies, ResourceLimits, Restrictions, TrustPo
 pub use store::{AuthorTrust, Revocation, TRUST_PAYLOAD_TYPE, TrustStore};
 pub use verified::VerifiedTrust;
 
+/// A trust store's payload, read and written again.
+pub(crate) fn rewritten(payload: &[u8]) -> Option<Vec<u8>> {
+    TrustStore::from_payload(payload).ok()?.to_payload().ok()
+}
+
 #[cfg(test)]
 mod tests;

@@ -253,6 +253,12 @@ impl Document {
         if is_canonical { Ok((document, claimed)) } else { Err(CanonicalError::NotCanonical) }
     }
 
+    /// The bytes of a document as they would be written, with the checksum that it claims.
+    pub(super) fn rewritten(bytes: &[u8]) -> Option<Vec<u8>> {
+        let (document, claimed) = Self::parse(bytes, bytes.len()).ok()?;
+        Some(document.parts().ok()?.joined(&claimed.0))
+    }
+
     /// Whether the document is the one that was written under this data key.
     pub(super) fn check(&self, claimed: &Claimed, sealing: &Sealing) -> Result<bool, CanonicalError> {
         // The comparison of hashes takes the same time for all.

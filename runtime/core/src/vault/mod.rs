@@ -33,5 +33,10 @@ pub(crate) use state::Vault;
 /// The environment of runs and of secrets where none is named.
 pub const DEFAULT_ENVIRONMENT: &str = "default";
 
+/// A vault's document, read and written again.
+pub(crate) fn rewritten(bytes: &[u8]) -> Option<Vec<u8>> {
+    document::Document::rewritten(bytes)
+}
+
 #[cfg(test)]
 mod tests;
