@@ -19,7 +19,7 @@ use kos_core::home::{Home, HostConfig};
 use kos_core::id::{AgentRef, Name};
 use kos_core::log::Log;
 use kos_core::manifest::{UnverifiedComponent, VerifiedComponent};
-use kos_core::permission::UseLedger;
+use kos_core::permission::{UseLedger, VerifiedGrant};
 use kos_core::vault::DEFAULT_ENVIRONMENT;
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
@@ -70,6 +70,9 @@ pub struct HostOptions {
     pub compiler: Option<PathBuf>,
     /// How a service that broke is launched again.
     pub backoff: Backoff,
+    /// A grant that counts in this process and is installed nowhere, such as that of a run that learns. Its entry stands in the
+    /// log before the host is opened (I5).
+    pub lent: Option<VerifiedGrant>,
 }
 
 impl HostOptions {
@@ -93,6 +96,7 @@ impl HostOptions {
             progress: None,
             compiler: None,
             backoff: Backoff::STANDARD,
+            lent: None,
         }
     }
 }
@@ -219,6 +223,7 @@ pub(crate) struct Inner {
     pub(crate) router: Arc<Router>,
     pub(crate) carried: Arc<control::Carried>,
     pub(crate) backoff: Backoff,
+    pub(crate) lent: Option<VerifiedGrant>,
     uses: Mutex<HashMap<AgentRef, Arc<UseLedger>>>,
     pub(crate) generation: AtomicU64,
 }
@@ -255,6 +260,7 @@ impl Inner {
             router: Arc::new(router),
             carried: Arc::default(),
             backoff: options.backoff,
+            lent: options.lent,
             uses: Mutex::default(),
             generation: AtomicU64::new(0),
             home: options.home,

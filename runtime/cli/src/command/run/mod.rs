@@ -1,5 +1,6 @@
 //! `kos-run`: launches agents.
 
+mod learn;
 mod lock;
 mod report;
 mod signals;
@@ -18,6 +19,7 @@ use kos_core::permission::{LimitSet, Limits};
 use kos_core::vault::DEFAULT_ENVIRONMENT;
 use kos_host::{Capacity, Host, HostOptions, Loaded, Progress, Run, RunOptions, Stdin};
 
+use self::learn::{LearnArguments, Learning};
 use self::lock::LockAfter;
 use self::report::{Ended as RunEnded, refused};
 use self::signals::Signals;
@@ -62,6 +64,8 @@ pub struct KosRun {
     /// Leave out remarks and progress.
     #[arg(long, short)]
     pub(super) quiet: bool,
+    #[command(flatten)]
+    learning: LearnArguments,
     #[command(flatten)]
     unlock: UnlockArguments,
     /// Arguments for the agents.
@@ -118,12 +122,16 @@ impl KosRun {
         let context = Context::new(self.home.as_deref(), self.json, self.quiet).map_err(host_failed)?;
         let components = self.read(&context)?;
         let signals = Signals::watch(context.output).map_err(host_failed)?;
-        let (host, log) = self.open(&context, components.len()).map_err(host_failed)?;
+        let (host, log, learning) = self.open(&context, &components).map_err(host_failed)?;
         signals.lock_with(host.locker(), context.output);
-        let ended = self.launch_all(&context, &host, components, &signals);
+        let ended = self.launch_all(&context, &host, components, &signals, learning.as_ref());
         drop(host);
         publish(log);
-        let status = ended?.iter().map(RunEnded::exit_status).find(|status| *status != 0).unwrap_or(0);
+        let ended = ended?;
+        if let Some(learning) = &learning {
+            learning.finish(&context, ended.first()).map_err(host_failed)?;
+        }
+        let status = ended.iter().map(RunEnded::exit_status).find(|status| *status != 0).unwrap_or(0);
         Ok(ExitCode::from(status))
     }
 
@@ -147,7 +155,11 @@ impl KosRun {
         self.components.iter().map(read).collect()
     }
 
-    fn open(&self, context: &Context, agents: usize) -> Result<(Host, Arc<Log>), Failure> {
+    fn open(
+        &self,
+        context: &Context,
+        components: &[(String, UnverifiedComponent)],
+    ) -> Result<(Host, Arc<Log>, Option<Learning>), Failure> {
         let (home, config) = context.open_home()?;
         let (custodian, unlocked_by) = self.unlock.unlock_with(&home)?;
         let lock_after = self.lock_after.unwrap_or_else(|| LockAfter::standard(&unlocked_by));
@@ -155,12 +167,18 @@ impl KosRun {
         custodian.ask(Request::AutoLock { after: lock_after.duration() })?;
         let session = Session::new(home, config, custodian);
         let log = Arc::new(session.log()?);
+        let learning = match components.first() {
+            Some((shown, component)) => self.learning.begin(&session, &log, shown, component.clone())?,
+            None => None,
+        };
         let Session { home, config, custodian, clock } = session;
         let mut options = HostOptions::new(home, config, custodian, Arc::clone(&log), clock);
         options.environment = Some(self.environment.clone());
-        options.capacity = Capacity::of(u32::try_from(agents).unwrap_or(u32::MAX));
+        options.lent = learning.as_ref().map(|learning| learning.lent.clone());
+        options.capacity = Capacity::of(u32::try_from(components.len()).unwrap_or(u32::MAX));
         options.progress = (!self.quiet && !self.json && stderr_is_terminal()).then(progress);
-        Ok((Host::open(options).map_err(|refusal| refused(context, "the host", &refusal))?, log))
+        let host = Host::open(options).map_err(|refusal| refused(context, "the host", &refusal))?;
+        Ok((host, log, learning))
     }
 
     /// All agents are judged and compiled before the first is started, so that a refusal leaves nothing running.
@@ -170,6 +188,7 @@ impl KosRun {
         host: &Host,
         components: Vec<(String, UnverifiedComponent)>,
         signals: &Signals,
+        learning: Option<&Learning>,
     ) -> Result<Vec<RunEnded>, Failure> {
         let is_one = components.len() == 1;
         let mut loaded: Vec<(String, Loaded)> = Vec::new();
@@ -179,8 +198,9 @@ impl KosRun {
         }
         let mut runs = Vec::new();
         let mut refusal = None;
-        for (shown, one) in &loaded {
-            let options = self.options(one.name(), is_one);
+        for (place, (shown, one)) in loaded.iter().enumerate() {
+            let mut options = self.options(one.name(), is_one);
+            options.learner = learning.filter(|_| place == 0).map(|learning| Arc::clone(&learning.learner));
             match signals.start(|| host.start(one, options)) {
                 Some(Ok(run)) => {
                     runs.push(Running { shown: shown.clone(), is_service: one.is_service(), run })
