@@ -8,15 +8,18 @@
 
 mod support;
 
+mod alerts;
 mod audit;
 mod author;
 mod cli;
 mod contract;
 mod crypto;
+mod explain;
 mod http;
 mod hygiene;
 mod identity;
 mod launch;
+mod learn;
 mod limits;
 mod log;
 mod memory;

@@ -32,5 +32,6 @@ pub mod permission;
 pub mod log;
 pub mod message;
 
+pub mod alert;
 pub mod audited_vault;
 pub mod recovery;

@@ -136,7 +136,7 @@ impl Subject {
     }
 }
 
-/// What the run used under the grant that was lent to it. Names are cut, as an entry that is too long would not be written.
+/// What the run used under the grant that was lent to it, and what it would have been without. Names are cut, as an entry that is too long would not be written.
 pub(crate) fn learned(exit: Event, learner: &Learner) -> Event {
     let (uses, others) = learner.uses();
     let uses: serde_json::Value = uses
@@ -144,7 +144,12 @@ pub(crate) fn learned(exit: Event, learner: &Learner) -> Event {
         .map(|used| {
             let (capability, scope) = &used.kind;
             let scope = text::one_line(scope, LEARNED_BYTES);
-            json!({ "capability": capability.to_string(), "scope": scope, "count": used.count })
+            json!({
+                "capability": capability.to_string(),
+                "scope": scope,
+                "count": used.count,
+                "wouldBe": used.first.unwrap_or("allowed"),
+            })
         })
         .collect();
     exit.with("learned", uses).with("otherUses", others)

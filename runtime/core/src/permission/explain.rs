@@ -114,7 +114,11 @@ pub struct Missing {
 #[must_use]
 pub fn explain(effective: &Effective, capability: Capability, scope: &str, facts: &Facts<'_>) -> Explanation {
     let decision = evaluate(effective, capability, scope, facts);
-    let rule = |grant| DecidingRule { grant, capability, place: effective.place(grant, capability, &decision, scope) };
+    let rule = |grant| DecidingRule {
+        grant,
+        capability,
+        place: effective.place(grant, capability, &decision, scope),
+    };
     let (rule, because, change) = match &decision {
         Decision::Allowed { grant } => (
             Some(rule(*grant)),

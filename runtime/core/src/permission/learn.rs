@@ -10,11 +10,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::access::MemoryAccess;
+use super::effective::Effective;
+use super::evaluate::{Decision, Facts, Usage, evaluate};
 use super::gate::Observer;
 use super::limit_name::LimitName;
 use super::request::{PermissionRequest, When};
 use super::request_error::RequestError;
 use crate::capability::Capability;
+use crate::clock::Timestamp;
+use crate::id::Name;
 use crate::ledger::{Count, KINDS_MAX, Ledger};
 use crate::manifest::VerifiedComponent;
 use crate::resource::StorageAccess;
@@ -27,9 +31,13 @@ const MEMORY_STEP: u64 = 1 << 20;
 const UNUSED: &str = "unused";
 
 /// What one run has used so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Learner {
-    uses: Ledger<(Capability, String), ()>,
+    /// Each with the reason for which what is installed would refuse it.
+    uses: Ledger<(Capability, String), Option<&'static str>>,
+    installed: Effective,
+    now: Timestamp,
+    environment: Option<Name>,
     has_grown: AtomicBool,
     has_stored: AtomicBool,
 }
@@ -52,12 +60,35 @@ pub struct Lesson<'a> {
 }
 
 impl Learner {
+    /// One that has heard of nothing. Each use is held against what is installed, as it is `now`.
+    #[must_use]
+    pub fn new(installed: Effective, now: Timestamp, environment: Option<Name>) -> Self {
+        Self {
+            uses: Ledger::default(),
+            installed,
+            now,
+            environment,
+            has_grown: AtomicBool::new(false),
+            has_stored: AtomicBool::new(false),
+        }
+    }
+
+    fn would_be_refused(&self, capability: Capability, scope: &str) -> Option<&'static str> {
+        let environment = self.environment.as_ref();
+        let facts = Facts { now: self.now, environment, usage: Usage::NONE, is_locked: false };
+        match evaluate(&self.installed, capability, scope, &facts) {
+            Decision::Allowed { .. } => None,
+            Decision::Denied(reason) => Some(reason.name()),
+        }
+    }
+
     /// Tells this one of each allowed call.
     #[must_use]
     pub fn observer(self: &Arc<Self>) -> Observer {
         let learner = Arc::clone(self);
         Arc::new(move |capability, scope| {
-            learner.uses.note((capability, scope.to_owned()), || ());
+            let refused = || learner.would_be_refused(capability, scope);
+            learner.uses.note((capability, scope.to_owned()), refused);
         })
     }
 
@@ -71,9 +102,10 @@ impl Learner {
         self.has_stored.store(true, Ordering::Relaxed);
     }
 
-    /// What was used and how often, in the order of capabilities and scopes; and how many uses had no room.
+    /// What was used, how often, and for which reason what is installed would refuse it, in the order of capabilities and
+    /// scopes; and how many uses had no room.
     #[must_use]
-    pub fn uses(&self) -> (Vec<Count<(Capability, String), ()>>, u64) {
+    pub fn uses(&self) -> (Vec<Count<(Capability, String), Option<&'static str>>>, u64) {
         self.uses.counts_so_far()
     }
 
@@ -106,7 +138,9 @@ impl Learner {
             if let Some((capability, scope)) = needed_to_start(lesson.component, &scopes, interface) {
                 line(
                     &mut text,
-                    &format!("# Not used. {interface} is imported, and is only there if something of it is granted."),
+                    &format!(
+                        "# Not used. {interface} is imported, and is only there if something of it is granted."
+                    ),
                 );
                 let scope = scope.map(|scope| format!("scope = [{}]", quoted(&scope))).unwrap_or_default();
                 line(&mut text, &format!("\"{capability}\" = {{ {scope} }}"));
@@ -144,7 +178,10 @@ fn rule(capability: Capability, scopes: &[(String, u64)]) -> String {
         if scope.parse::<ScopePattern>().is_ok() {
             line(&mut text, &format!("    {}, # {}", quoted(scope), times(*count)));
         } else {
-            line(&mut text, &format!("    # {}: used {}, and no scope can name it", quoted(scope), times(*count)));
+            line(
+                &mut text,
+                &format!("    # {}: used {}, and no scope can name it", quoted(scope), times(*count)),
+            );
         }
     }
     text.push_str("] }\n");

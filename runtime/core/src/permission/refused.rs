@@ -6,12 +6,12 @@
 
 use std::collections::BTreeMap;
 
+use super::PermissionError;
 use super::effective::Effective;
 use super::evaluate::{Facts, Reason};
 use super::explain::{Explanation, explain};
 use super::sources::{Ceiling, Declaration};
 use super::verified::VerifiedPermissions;
-use super::PermissionError;
 use crate::capability::Capability;
 use crate::home::{Home, HostConfig};
 use crate::id::{AgentRef, Digest, TrustLevel};

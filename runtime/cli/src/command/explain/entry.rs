@@ -116,8 +116,10 @@ fn refused(reader: &LogReader, entry: &Entry) -> Result<Option<Refused>, Failure
     let launch = launch_of(reader, &run)?;
     let scope = text(entry, "scope");
     if scope.chars().count() >= KEPT_OF_A_SCOPE {
-        return Err(Failure::new("the log has only the beginning of the scope, so it cannot be judged again")
-            .remedy(format!("kos explain AGENT.wasm {capability}:SCOPE, with the whole scope")));
+        return Err(Failure::new(
+            "the log has only the beginning of the scope, so it cannot be judged again",
+        )
+        .remedy(format!("kos explain AGENT.wasm {capability}:SCOPE, with the whole scope")));
     }
     let component = launch.target.as_ref().map(|target| target.id.clone()).unwrap_or_default();
     Ok(Some(Refused {

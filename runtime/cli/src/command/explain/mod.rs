@@ -75,12 +75,10 @@ fn parse<'a>(path: &Path, wanted: &'a str) -> Result<(Capability, &'a str), Fail
     let (name, scope) = wanted.split_once(':').unwrap_or((wanted, ""));
     let capability: Capability = name.parse()?;
     match capability.describes_scope() {
-        Some(what) if scope.is_empty() => {
-            Err(Failure::new(format!("`{capability}` is held for scopes, and none is named")).remedy(format!(
-                "kos explain {} {capability}:SCOPE, where SCOPE is the {what}",
-                path.display()
-            )))
-        }
+        Some(what) if scope.is_empty() => Err(Failure::new(format!(
+            "`{capability}` is held for scopes, and none is named"
+        ))
+        .remedy(format!("kos explain {} {capability}:SCOPE, where SCOPE is the {what}", path.display()))),
         _ => Ok((capability, scope)),
     }
 }

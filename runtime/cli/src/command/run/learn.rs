@@ -12,11 +12,13 @@ use clap::Args;
 use kos_core::clock::Clock as _;
 use kos_core::crypto::Signer as _;
 use kos_core::custody::KeyHandle;
+use kos_core::id::Name;
 use kos_core::log::Log;
 use kos_core::log::event::EventType;
 use kos_core::manifest::{self, UnverifiedComponent, VerifiedComponent};
 use kos_core::permission::{
-    AgentPermissions, Issuance, Learner, Lesson, LimitName, PermissionRequest, VerifiedGrant, When,
+    AgentPermissions, Effective, Issuance, Learner, Lesson, LimitName, PermissionRequest, VerifiedGrant,
+    VerifiedPermissions, When,
 };
 use kos_core::resource::NetworkAccess;
 use kos_core::trust::VerifiedTrust;
@@ -64,8 +66,8 @@ impl LearnArguments {
         &self,
         session: &Session,
         log: &Log,
-        shown: &str,
-        component: UnverifiedComponent,
+        environment: &Name,
+        (shown, component): &(String, UnverifiedComponent),
     ) -> Result<Option<Learning>, Failure> {
         let Some(output) = &self.learn else { return Ok(None) };
         if output.exists() {
@@ -75,8 +77,10 @@ impl LearnArguments {
         let now = session.clock.now();
         let trust =
             VerifiedTrust::load(&session.home, &session.config, now).map_err(component::trust_refused)?;
-        let component =
-            component.verify(&trust, now).map_err(|refusal| component::refused(refusal).status(REFUSED))?;
+        let component = component
+            .clone()
+            .verify(&trust, now)
+            .map_err(|refusal| component::refused(refusal).status(REFUSED))?;
         self.confirm(shown, &component)?;
         let operators = session.operators()?;
         let permissions = everything(&component, &operators, session)?;
@@ -88,8 +92,11 @@ impl LearnArguments {
             .with("agent", permissions.agent_id.to_string())
             .with("permissions", json!(permissions))
             .with("learning", true);
+        let installed = VerifiedPermissions::load(&session.home, &session.config, &component, now)?;
+        let installed = Effective::compute(&component, &installed, &trust);
         log.append(event).doing("the log cannot be written, so nothing was lent")?;
-        Ok(Some(Learning { output: output.clone(), component, learner: Arc::default(), lent }))
+        let learner = Arc::new(Learner::new(installed, now, Some(environment.clone())));
+        Ok(Some(Learning { output: output.clone(), component, learner, lent }))
     }
 
     fn confirm(&self, shown: &str, component: &VerifiedComponent) -> Result<(), Failure> {

@@ -17,13 +17,14 @@ use kos_core::log::Log;
 use kos_core::manifest::UnverifiedComponent;
 use kos_core::permission::{LimitSet, Limits};
 use kos_core::vault::DEFAULT_ENVIRONMENT;
+use kos_host::alert::Watch;
 use kos_host::{Capacity, Host, HostOptions, Loaded, Progress, Run, RunOptions, Stdin};
 
 use self::learn::{LearnArguments, Learning};
 use self::lock::LockAfter;
 use self::report::{Ended as RunEnded, refused};
 use self::signals::Signals;
-use super::Ended;
+use super::{Ended, alerts};
 use crate::component;
 use crate::context::Context;
 use crate::failure::{Failure, stderr_is_terminal};
@@ -71,6 +72,14 @@ pub struct KosRun {
     /// Arguments for the agents.
     #[arg(last = true, value_name = "ARGS", help_heading = "Arguments")]
     arguments: Vec<String>,
+}
+
+/// A host, and what goes on beside it.
+struct Opened {
+    host: Host,
+    log: Arc<Log>,
+    learning: Option<Learning>,
+    watch: Option<Watch>,
 }
 
 /// An agent that was launched.
@@ -122,10 +131,11 @@ impl KosRun {
         let context = Context::new(self.home.as_deref(), self.json, self.quiet).map_err(host_failed)?;
         let components = self.read(&context)?;
         let signals = Signals::watch(context.output).map_err(host_failed)?;
-        let (host, log, learning) = self.open(&context, &components).map_err(host_failed)?;
+        let Opened { host, log, learning, watch } = self.open(&context, &components).map_err(host_failed)?;
         signals.lock_with(host.locker(), context.output);
         let ended = self.launch_all(&context, &host, components, &signals, learning.as_ref());
         drop(host);
+        watch.into_iter().for_each(Watch::finish);
         publish(log);
         let ended = ended?;
         if let Some(learning) = &learning {
@@ -159,7 +169,7 @@ impl KosRun {
         &self,
         context: &Context,
         components: &[(String, UnverifiedComponent)],
-    ) -> Result<(Host, Arc<Log>, Option<Learning>), Failure> {
+    ) -> Result<Opened, Failure> {
         let (home, config) = context.open_home()?;
         let (custodian, unlocked_by) = self.unlock.unlock_with(&home)?;
         let lock_after = self.lock_after.unwrap_or_else(|| LockAfter::standard(&unlocked_by));
@@ -168,17 +178,19 @@ impl KosRun {
         let session = Session::new(home, config, custodian);
         let log = Arc::new(session.log()?);
         let learning = match components.first() {
-            Some((shown, component)) => self.learning.begin(&session, &log, shown, component.clone())?,
+            Some(first) => self.learning.begin(&session, &log, &self.environment, first)?,
             None => None,
         };
         let Session { home, config, custodian, clock } = session;
+        let is_attended = !self.quiet && !self.json && stderr_is_terminal();
+        let watch = alerts::beside_a_host(&home, &config, &log, context.output, is_attended)?;
         let mut options = HostOptions::new(home, config, custodian, Arc::clone(&log), clock);
         options.environment = Some(self.environment.clone());
         options.lent = learning.as_ref().map(|learning| learning.lent.clone());
         options.capacity = Capacity::of(u32::try_from(components.len()).unwrap_or(u32::MAX));
-        options.progress = (!self.quiet && !self.json && stderr_is_terminal()).then(progress);
+        options.progress = is_attended.then(progress);
         let host = Host::open(options).map_err(|refusal| refused(context, "the host", &refusal))?;
-        Ok((host, log, learning))
+        Ok(Opened { host, log, learning, watch })
     }
 
     /// All agents are judged and compiled before the first is started, so that a refusal leaves nothing running.
