@@ -14,7 +14,7 @@ use kos_host::alert::{Terminal, Watch, WatchOptions, try_once};
 use serde_json::json;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use super::Ended;
+use super::{Ended, log};
 use crate::context::Context;
 use crate::failure::{Explain as _, FAILED, Failure};
 use crate::output::{BAD, CARE, Columns, FAINT, Output, cell, clean, paint};
@@ -28,6 +28,8 @@ pub enum Alerts {
     Check(Check),
     /// Send an alert to each sink, and say what arrived.
     Test(Test),
+    /// Show the last alerts of the log, and follow.
+    Tail(Tail),
     /// Follow the log for all hosts of this home, and send alerts, until interrupted.
     Run(Run),
 }
@@ -45,12 +47,23 @@ pub struct Check {
 #[command(after_help = "Exit status: 0 every sink has taken it, 1 one has not.")]
 pub struct Test {}
 
+/// `kos alerts tail`.
+#[derive(Debug, Args)]
+pub struct Tail {
+    /// Go on with each new alert, until interrupted.
+    #[arg(short, long)]
+    follow: bool,
+    /// Among how many of the log's last entries.
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 10_000)]
+    count: u64,
+}
+
 /// `kos alerts run`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Rules and sinks stand in alerts.toml in the home. A kos-run follows too while it runs; one of
 them at a time does, and each entry is looked at once. Alerts are in the log as well:
-kos log tail --type alert.")]
+kos alerts tail.")]
 pub struct Run {
     #[command(flatten)]
     unlock: UnlockArguments,
@@ -65,6 +78,7 @@ impl Alerts {
         match self {
             Self::Check(command) => command.run(context),
             Self::Test(_) => test(context),
+            Self::Tail(command) => log::tail::Tail::of_alerts(command.follow, command.count).run(context),
             Self::Run(command) => command.run(context),
         }
     }
