@@ -34,6 +34,7 @@ impl Lesson<'_> {
         let learned = self.world.path("learned.toml");
         self.run(&["--learn", path_text(&learned), "--yes"]).succeeded();
         let text = std::fs::read_to_string(&learned).expect("what was learned");
+        std::fs::remove_file(&learned).expect("room for the next lesson");
         assert_eq!(self.denials_with(&text), 0, "{text}");
         let lines: Vec<&str> = text.lines().collect();
         let mut removed = 0;

@@ -157,8 +157,9 @@ impl Learner {
         let storage =
             if self.has_stored.load(Ordering::Relaxed) { lesson.storage } else { StorageAccess::None };
         let most = lesson.memory.max(1).next_multiple_of(MEMORY_STEP).min(LimitName::Memory.maximum());
+        let growth = if memory == MemoryAccess::Write { "it grew" } else { "it did not grow" };
         format!(
-            "\n[resources]\nmemory = \"{memory}\"\nstorage = \"{storage}\"\n\
+            "\n[resources]\nmemory = \"{memory}\" # {growth}\nstorage = \"{storage}\"\n\
              # Sockets are not lent to a run that learns; what it needs of them is yours to add.\nnetwork = \"none\"\n\
              \n[limits]\nmemory = \"{}\" # it held {} bytes at most\n",
             LimitName::Memory.display(most),

@@ -34,7 +34,7 @@ pub(crate) async fn post(
         Arc::new(Semaphore::new(1)).acquire_owned().await.map_err(|_| Error::ConnectionLimitReached)?;
     let config = tls.config().await.map_err(|_| Error::TlsCertificateError)?;
     let stream = connect(server, config, &Arc::new(place)).await?;
-    let refused = |_| Error::ConnectionTerminated;
+    let refused = |_: hyper::Error| Error::ConnectionTerminated;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(refused)?;
     let request = Request::post(target)
         .header(HOST, host(server)?)
@@ -42,9 +42,8 @@ pub(crate) async fn post(
         .header(CONNECTION, HeaderValue::from_static("close"))
         .body(Full::new(Bytes::from(body)))
         .map_err(|_| Error::HttpRequestUriInvalid)?;
-    tokio::select! {
-        response = sender.send_request(request) => Ok(response.map_err(|_| Error::ConnectionTerminated)?.status()),
-        // It ends with the answer, or before it.
-        _ = connection => Err(Error::ConnectionTerminated),
-    }
+    // The answer may be there when the connection ends. Its body is dropped unread, which ends the connection too.
+    let answered = async move { sender.send_request(request).await.map(|response| response.status()) };
+    let (status, _) = tokio::join!(answered, connection);
+    status.map_err(refused)
 }
