@@ -184,7 +184,7 @@ fn wrong_secrets_are_told_to_the_log_by_whoever_unlocks_next() {
     let reasons: Vec<(&Value, &Value)> =
         told.iter().map(|entry| (&entry["details"]["reason"], &entry["details"]["count"])).collect();
     assert_eq!(reasons[0], (&"failed-unlocks".into(), &3.into()));
-    assert!(!world.home().join("failed-unlocks.json").exists());
+    assert!(!world.home().join("run/failed-unlocks.json").exists());
     world.run(&probe, &["hash", "blake3", "x"]).succeeded();
     let again = world.entries_of("alert");
     assert_eq!(again.iter().filter(|entry| entry["details"]["rule"].is_null()).count(), 1);

@@ -260,7 +260,7 @@ impl Home {
     /// How often keys were not unlocked since the log could be told last.
     #[must_use]
     pub fn failed_unlocks(&self) -> PathBuf {
-        self.root.join("failed-unlocks.json")
+        self.run().join("failed-unlocks.json")
     }
 
     /// Where live hosts have their locks and control sockets.

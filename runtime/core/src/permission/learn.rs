@@ -30,6 +30,9 @@ const MEMORY_STEP: u64 = 1 << 20;
 /// What stands in for a name where a capability is needed to start and none of its names was used.
 const UNUSED: &str = "unused";
 
+/// A capability for a scope, and for which reason what is installed would refuse it.
+pub type Use = Count<(Capability, String), Option<&'static str>>;
+
 /// What one run has used so far.
 #[derive(Debug)]
 pub struct Learner {
@@ -105,7 +108,7 @@ impl Learner {
     /// What was used, how often, and for which reason what is installed would refuse it, in the order of capabilities and
     /// scopes; and how many uses had no room.
     #[must_use]
-    pub fn uses(&self) -> (Vec<Count<(Capability, String), Option<&'static str>>>, u64) {
+    pub fn uses(&self) -> (Vec<Use>, u64) {
         self.uses.counts_so_far()
     }
 

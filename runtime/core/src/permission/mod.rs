@@ -54,7 +54,7 @@ pub use explain::{ConsideredRule, DecidingRule, Explanation, Missing, RefusedBy,
 pub use gate::{Denied, Gate, Grant, Observer, OtherComponent, Recorder};
 pub use grant_id::{Expiry, GrantId, GrantIdError};
 pub use launch::LaunchRefusal;
-pub use learn::{Learner, Lesson};
+pub use learn::{Learner, Lesson, Use};
 pub use limit_name::LimitName;
 pub use limits::{LimitError, LimitSet, Limits};
 pub use refused::{Refused, explain_refused};
