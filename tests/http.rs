@@ -1,6 +1,7 @@
 //! Requests go where they were granted to, with secrets that agents never have (I3, I4, I5, I6).
 
 mod server;
+mod webhook;
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;

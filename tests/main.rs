@@ -8,16 +8,19 @@
 
 mod support;
 
+mod alerts;
 mod audit;
 mod author;
 mod cli;
 mod contract;
 mod crypto;
+mod explain;
 mod http;
 mod hygiene;
 mod identity;
 mod kill_switch;
 mod launch;
+mod learn;
 mod limits;
 mod listen;
 mod log;

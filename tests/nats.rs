@@ -57,7 +57,8 @@ impl Pair {
     /// What `pong` was told to keep, oldest first: each message's identifier and its text.
     fn kept(&self) -> Vec<(String, String)> {
         let homes = fs::read_dir(self.pong.home().join("storage")).expect("storage").filter_map(Result::ok);
-        let text: String = homes.filter_map(|home| fs::read_to_string(home.path().join("kept")).ok()).collect();
+        let text: String =
+            homes.filter_map(|home| fs::read_to_string(home.path().join("kept")).ok()).collect();
         let pair = |line: &str| line.split_once(' ').map(|(id, text)| (id.to_owned(), text.to_owned()));
         text.lines().filter_map(pair).collect()
     }

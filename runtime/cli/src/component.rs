@@ -27,6 +27,19 @@ pub fn own_interfaces(imports: Vec<String>) -> Vec<String> {
     imports.into_iter().filter(|name| name.starts_with(OWN_INTERFACES)).collect()
 }
 
+/// Everything that the author declares, as flags would allow it.
+#[must_use]
+pub fn all_declared(component: &VerifiedComponent) -> Vec<String> {
+    let mut texts = Vec::new();
+    for declared in &component.manifest().capabilities {
+        if declared.scope.is_empty() {
+            texts.push(declared.capability.to_string());
+        }
+        texts.extend(declared.scope.iter().map(|scope| format!("{}:{scope}", declared.capability)));
+    }
+    texts
+}
+
 /// Where the signature of the component at `path` lies when it is not inside.
 #[must_use]
 pub fn detached_path(path: &Path) -> PathBuf {

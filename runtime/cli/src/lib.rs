@@ -6,6 +6,7 @@
 pub mod command;
 pub mod component;
 pub mod context;
+pub mod failed_unlocks;
 pub mod failure;
 pub mod hardening;
 pub mod output;

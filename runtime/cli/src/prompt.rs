@@ -26,6 +26,17 @@ pub fn secret(question: &str) -> Result<Zeroizing<String>, Failure> {
     if answer.is_empty() { Err(Failure::new("nothing was typed, which is not accepted")) } else { Ok(answer) }
 }
 
+/// Asks for a line that is shown as it is typed.
+///
+/// # Errors
+/// When the terminal cannot be read.
+pub fn line(question: &str) -> Result<String, Failure> {
+    crate::output::Output::new(false, false).remark(question);
+    let mut answer = String::new();
+    BufReader::new(File::open("/dev/tty")?.take(PASSPHRASE_MAX)).read_line(&mut answer)?;
+    Ok(answer.trim().to_owned())
+}
+
 /// Asks for a new secret twice.
 ///
 /// # Errors

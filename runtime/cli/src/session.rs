@@ -13,6 +13,7 @@ use kos_core::log::Log;
 use kos_core::log::event::{Event, EventType, PartyType};
 
 use crate::context::Context;
+use crate::failed_unlocks;
 use crate::failure::{Explain as _, Failure};
 use crate::unlock::UnlockArguments;
 
@@ -111,6 +112,8 @@ impl Session {
         let opened = Log::open(&self.home.log(), &self.config.origin, signer, clock);
         let log = opened.doing("the log cannot be written, so nothing was done")?;
         self.clock.raise_to(log.last_timestamp());
+        failed_unlocks::tell(&self.home, &self.config.host.to_string(), &log)
+            .doing("the log cannot be written, so nothing was done")?;
         Ok(log)
     }
 

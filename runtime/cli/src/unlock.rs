@@ -11,6 +11,7 @@ use kos_core::durable;
 use kos_core::home::Home;
 use zeroize::Zeroizing;
 
+use crate::failed_unlocks;
 use crate::failure::{Explain as _, Failure};
 use crate::prompt;
 
@@ -96,7 +97,7 @@ impl UnlockArguments {
     /// When nothing unlocks them.
     pub fn unlock_with(&self, home: &Home) -> Result<(ThreadCustodian, Unlock), Failure> {
         if let Some(way) = self.named()? {
-            let custodian = custody::unlock(home, &way).doing("the keys of this home cannot be unlocked")?;
+            let custodian = unlocked(home, &way).doing("the keys of this home cannot be unlocked")?;
             return Ok((custodian, way));
         }
         let slots = slot::list(home)?;
@@ -120,7 +121,7 @@ fn by_key_file(
     let mut failed = Vec::new();
     for path in slots.iter().filter_map(slot::SlotInfo::key_file) {
         let way = Unlock::KeyFile(path.to_owned());
-        match custody::unlock(home, &way) {
+        match unlocked(home, &way) {
             Ok(custodian) => return Ok((custodian, way)),
             Err(error) => failed.push(error),
         }
@@ -139,6 +140,11 @@ pub fn key_file_slot(path: &Path) -> Result<SlotSpec, Failure> {
     Ok(SlotSpec::KeyFile { path: path.to_owned() })
 }
 
+/// A wrong secret is counted, for the log.
+fn unlocked(home: &Home, way: &Unlock) -> Result<ThreadCustodian, CustodyError> {
+    custody::unlock(home, way).inspect_err(|error| failed_unlocks::note(home, error))
+}
+
 fn credential() -> Result<Option<Unlock>, Failure> {
     let Some(directory) = std::env::var_os(CREDENTIALS_VARIABLE) else { return Ok(None) };
     let path = Path::new(&directory).join(CREDENTIAL_NAME);
@@ -154,7 +160,7 @@ fn ask(home: &Home) -> Result<(ThreadCustodian, Unlock), Failure> {
     loop {
         let way = Unlock::Passphrase(prompt::secret(&format!("Passphrase of {}", home.root().display()))?);
         left -= 1;
-        match custody::unlock(home, &way) {
+        match unlocked(home, &way) {
             Ok(custodian) => return Ok((custodian, way)),
             Err(error) if left == 0 => return Err(error.into()),
             Err(error) => crate::output::Output::new(false, false).remark(format!("{error}; try again")),

@@ -245,6 +245,24 @@ impl Home {
         self.root.join("cache")
     }
 
+    /// `alerts.toml`: which entries of the log are worth an alert; an operator writes it by hand.
+    #[must_use]
+    pub fn alerts_file(&self) -> PathBuf {
+        self.root.join("alerts.toml")
+    }
+
+    /// Up to which entry the log has been looked at for alerts.
+    #[must_use]
+    pub fn alerts_seen(&self) -> PathBuf {
+        self.root.join("alerts.seen")
+    }
+
+    /// How often keys were not unlocked since the log could be told last.
+    #[must_use]
+    pub fn failed_unlocks(&self) -> PathBuf {
+        self.run().join("failed-unlocks.json")
+    }
+
     /// Where live hosts have their locks and control sockets.
     #[must_use]
     pub fn run(&self) -> PathBuf {

@@ -32,6 +32,7 @@ pub mod permission;
 pub mod log;
 pub mod message;
 
+pub mod alert;
 pub mod audited_vault;
 #[doc(hidden)]
 pub mod fuzzing;

@@ -11,7 +11,7 @@ use kos_core::custody::KeyHandle;
 use kos_core::custody::agents::AgentRecord;
 use kos_core::log::Log;
 use kos_core::manifest::VerifiedComponent;
-use kos_core::permission::{DenialLedger, Gate, Limits};
+use kos_core::permission::{DenialLedger, Gate, Learner, Limits};
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
@@ -96,6 +96,8 @@ pub(crate) struct Powers {
     pub(crate) payload: usize,
     /// What it sent and received.
     pub(crate) traffic: Traffic,
+    /// What remembers its uses, where the run is there to learn them.
+    pub(crate) learner: Option<Arc<Learner>>,
 }
 
 impl Powers {
@@ -128,6 +130,19 @@ pub(crate) struct Agent {
     pub(crate) quota: Option<Quota>,
     /// How many capability calls were made, whatever became of them.
     pub(crate) calls: u64,
+}
+
+impl Agent {
+    /// Tells a run that learns what this instance made of its memory and its directory.
+    pub(crate) fn tell_learner(&self) {
+        let Some(learner) = &self.powers.learner else { return };
+        if self.limiter.has_grown() {
+            learner.note_growth();
+        }
+        if self.quota.as_ref().is_some_and(Quota::holds_anything) {
+            learner.note_storage();
+        }
+    }
 }
 
 impl WasiView for Agent {

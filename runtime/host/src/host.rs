@@ -19,7 +19,7 @@ use kos_core::home::{Home, HostConfig};
 use kos_core::id::{AgentRef, Name};
 use kos_core::log::Log;
 use kos_core::manifest::{UnverifiedComponent, VerifiedComponent};
-use kos_core::permission::UseLedger;
+use kos_core::permission::{UseLedger, VerifiedGrant};
 use kos_core::vault::{DEFAULT_ENVIRONMENT, SecretId};
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
@@ -74,6 +74,9 @@ pub struct HostOptions {
     pub backoff: Backoff,
     /// By which server messages leave the process and come into it; none do where there is none.
     pub transport: Option<TransportOptions>,
+    /// A grant that counts in this process and is installed nowhere, such as that of a run that learns. Its entry stands in the
+    /// log before the host is opened (I5).
+    pub lent: Option<VerifiedGrant>,
 }
 
 impl HostOptions {
@@ -98,6 +101,7 @@ impl HostOptions {
             compiler: None,
             backoff: Backoff::STANDARD,
             transport: None,
+            lent: None,
         }
     }
 }
@@ -239,6 +243,7 @@ pub(crate) struct Inner {
     pub(crate) router: Arc<Router>,
     pub(crate) carried: Arc<control::Carried>,
     pub(crate) backoff: Backoff,
+    pub(crate) lent: Option<VerifiedGrant>,
     uses: Mutex<HashMap<AgentRef, Arc<UseLedger>>>,
     pub(crate) generation: AtomicU64,
     /// Whether this process launches nothing more, whatever becomes of the home.
@@ -277,6 +282,7 @@ impl Inner {
             router: Arc::new(router),
             carried: Arc::default(),
             backoff: options.backoff,
+            lent: options.lent,
             uses: Mutex::default(),
             generation: AtomicU64::new(0),
             is_killed: AtomicBool::new(false),

@@ -10,7 +10,7 @@ use kos_core::custody::KeyName;
 use kos_core::ledger::Noted;
 use kos_core::log::Log;
 use kos_core::manifest::UnverifiedComponent;
-use kos_core::permission::{DenialLedger, Gate, LimitSet, Limits, Recorder};
+use kos_core::permission::{DenialLedger, Gate, Learner, LimitSet, Limits, Recorder};
 use kos_core::resource::StorageAccess;
 use tokio::runtime::Runtime;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -61,6 +61,8 @@ pub struct RunOptions {
     pub stderr: Sink,
     /// What stands before each line in brackets, where several agents share a terminal.
     pub prefix: Option<String>,
+    /// What remembers each use, where the run is there to learn them. The launch entry says so.
+    pub learner: Option<Arc<Learner>>,
 }
 
 impl Default for RunOptions {
@@ -73,6 +75,7 @@ impl Default for RunOptions {
             stdout: Sink::stdout(),
             stderr: Sink::stderr(),
             prefix: None,
+            learner: None,
         }
     }
 }
@@ -197,6 +200,7 @@ impl Inner {
         let access = loaded.effective.resources(now);
         let subject = Arc::new(self.subject(loaded)?);
         let directory = self.directory(loaded, access.storage, &subject.run)?;
+        let powers = self.powers(loaded, &limits, &subject, allowance, options.learner);
         let mut arguments = vec![loaded.description.name.clone()];
         arguments.extend(options.arguments);
         Ok(Equipment {
@@ -213,7 +217,7 @@ impl Inner {
             tls: Arc::clone(&self.tls),
             requests: Places::default(),
             router: Arc::clone(&self.router),
-            powers: Arc::new(self.powers(loaded, &limits, &subject, allowance)),
+            powers: Arc::new(powers),
             limits,
             directory,
         })
@@ -230,6 +234,9 @@ impl Inner {
         if loaded.is_service() {
             entry = entry.with("instances", loaded.instances().as_str());
         }
+        if powers.learner.is_some() {
+            entry = entry.with("learning", true);
+        }
         self.log.append(entry)?;
         Ok(())
     }
@@ -240,6 +247,7 @@ impl Inner {
         limits: &Limits,
         subject: &Arc<Subject>,
         allowance: Arc<Allowance>,
+        learner: Option<Arc<Learner>>,
     ) -> Powers {
         let denials = Arc::new(DenialLedger::new());
         let recorder = recorder(&self.log, subject, &denials);
@@ -248,6 +256,9 @@ impl Inner {
             .sharing(Arc::clone(&loaded.uses));
         if let Some(environment) = &self.environment {
             gate = gate.in_environment(environment.clone());
+        }
+        if let Some(learner) = &learner {
+            gate = gate.observed_by(learner.observer());
         }
         Powers {
             gate,
@@ -260,6 +271,7 @@ impl Inner {
             subject: Arc::clone(subject),
             payload: size(limits.payload),
             traffic: Traffic::default(),
+            learner,
         }
     }
 

@@ -9,6 +9,7 @@
 
 mod access;
 mod agent;
+pub mod alert;
 mod bindings;
 mod cache;
 mod capability;

@@ -23,6 +23,7 @@ pub(crate) struct Limiter {
     table: Counter,
     instances: usize,
     growth: Growth,
+    at_start: Option<usize>,
 }
 
 /// Whether memory may grow. A grant of `memory = "read"` keeps it as large as it is when the agent starts.
@@ -41,6 +42,7 @@ impl Limiter {
             table: Counter::up_to(table),
             instances,
             growth: Growth::Allowed,
+            at_start: None,
         }
     }
 
@@ -51,9 +53,15 @@ impl Limiter {
 
     /// The agent is instantiated and starts now.
     pub(crate) fn start(&mut self) {
+        self.at_start = Some(self.memory.total);
         if self.growth == Growth::AllowedUntilStart {
             self.growth = Growth::Over;
         }
+    }
+
+    /// Whether memory has grown since the agent started.
+    pub(crate) fn has_grown(&self) -> bool {
+        self.at_start.is_some_and(|size| self.memory.peak > size)
     }
 
     /// The most linear memory that the store held at once, in bytes.

@@ -15,7 +15,7 @@ use kos_core::durable;
 use kos_core::envelope::ENVELOPE_MAX;
 use kos_core::id::{Did, Digest};
 use kos_core::manifest::{self, FILE_MAX, Instances, UnverifiedComponent, VerifiedComponent};
-use kos_core::permission::{Effective, UseLedger, VerifiedPermissions};
+use kos_core::permission::{Effective, PermissionError, UseLedger, VerifiedPermissions};
 use kos_core::trust::VerifiedTrust;
 use wasmtime::component::Component;
 
@@ -166,10 +166,23 @@ impl Inner {
         trust: &VerifiedTrust,
         now: Timestamp,
     ) -> Result<(VerifiedPermissions, Effective), Refusal> {
-        let permissions = VerifiedPermissions::load(&self.home, &self.config, component, now)?;
+        let permissions = self.granted(component, now)?;
         let effective = Effective::compute(component, &permissions, trust);
         effective.check_launch(now)?;
         Ok((permissions, effective))
+    }
+
+    /// The grants that count for a component here: those that are installed, and one that is lent.
+    pub(crate) fn granted(
+        &self,
+        component: &VerifiedComponent,
+        now: Timestamp,
+    ) -> Result<VerifiedPermissions, PermissionError> {
+        let installed = VerifiedPermissions::load(&self.home, &self.config, component, now)?;
+        match &self.lent {
+            Some(grant) => installed.lent(grant, component, now),
+            None => Ok(installed),
+        }
     }
 
     /// Registers the agent at its first launch; refuses code older than what has run.

@@ -6,7 +6,7 @@ use kos_core::id::{Did, Digest};
 use kos_core::log::{Event, EventType, Log, PartyType};
 use kos_core::manifest::VerifiedComponent;
 use kos_core::message::{MessageId, Rejection};
-use kos_core::permission::{DenialCount, DenialLedger, Denied, Limits, VerifiedPermissions};
+use kos_core::permission::{DenialCount, DenialLedger, Denied, Learner, Limits, VerifiedPermissions};
 use serde_json::json;
 
 use crate::cache::Cached;
@@ -20,6 +20,9 @@ use crate::traffic::Traffic;
 /// Longest text of a refused launch: a component's import names are as many and as long as its author likes, and an entry that is
 /// too long would not be written at all.
 const EXPLANATION_BYTES: usize = 4096;
+
+/// What the exit entry tells of one name that a run used while it learned: with 256 of them the entry still fits.
+const LEARNED_BYTES: usize = 128;
 
 /// Appends an entry for which nobody waits. Where it is lost, the host's own diagnostics say so, in these words.
 pub(crate) fn submit(log: &Log, event: Event, lost: &'static str) {
@@ -139,6 +142,25 @@ impl Subject {
     pub(crate) fn note(&self, topic: &str, text: &str) -> Event {
         self.event(EventType::AgentNote).on("note", topic).with("text", text)
     }
+}
+
+/// What the run used under the grant that was lent to it, and what it would have been without. Names are cut, as an entry that is too long would not be written.
+pub(crate) fn learned(exit: Event, learner: &Learner) -> Event {
+    let (uses, others) = learner.uses();
+    let uses: serde_json::Value = uses
+        .iter()
+        .map(|used| {
+            let (capability, scope) = &used.kind;
+            let scope = text::one_line(scope, LEARNED_BYTES);
+            json!({
+                "capability": capability.to_string(),
+                "scope": scope,
+                "count": used.count,
+                "wouldBe": used.first.unwrap_or("allowed"),
+            })
+        })
+        .collect();
+    exit.with("learned", uses).with("otherUses", others)
 }
 
 fn counted(kinds: &[DenialCount]) -> serde_json::Value {

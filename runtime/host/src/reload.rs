@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 
 use kos_core::clock::Timestamp;
 use kos_core::manifest::VerifiedComponent;
-use kos_core::permission::{Effective, VerifiedPermissions};
+use kos_core::permission::Effective;
 use kos_core::trust::{TrustError, VerifiedTrust};
 
 use crate::host::Inner;
@@ -79,8 +79,7 @@ impl Inner {
         now: Timestamp,
     ) -> Result<Effective, String> {
         component.check_again(trust, now).map_err(|refusal| refusal.to_string())?;
-        let permissions = VerifiedPermissions::load(&self.home, &self.config, component, now)
-            .map_err(|error| error.to_string())?;
+        let permissions = self.granted(component, now).map_err(|error| error.to_string())?;
         Ok(Effective::compute(component, &permissions, trust))
     }
 }

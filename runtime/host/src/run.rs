@@ -21,6 +21,7 @@ use crate::agent::{Agent, Powers};
 use crate::epoch::Ticks;
 use crate::equipment::Equipment;
 use crate::outcome::{Ended, Outcome};
+use crate::record;
 use crate::service::Messages;
 
 /// What a run used.
@@ -192,6 +193,7 @@ async fn execute(
 
 fn usage(store: &Store<Agent>, equipment: &Equipment, duration: u64) -> Usage {
     let agent = store.data();
+    agent.tell_learner();
     let (sent, received) = agent.powers.traffic.counts();
     let left = store.get_fuel().unwrap_or(0).saturating_sub(agent.http.owed());
     Usage {
@@ -213,7 +215,11 @@ pub(crate) fn elapsed(started: Instant) -> u64 {
 
 /// Logs the end of a run, and waits until that is durable.
 pub(crate) async fn exit(powers: &Powers, outcome: &Outcome, usage: &Usage) -> Result<(), String> {
-    append(&powers.log, powers.subject.exit(outcome, usage, &powers.denials, &powers.traffic)).await
+    let mut entry = powers.subject.exit(outcome, usage, &powers.denials, &powers.traffic);
+    if let Some(learner) = &powers.learner {
+        entry = record::learned(entry, learner);
+    }
+    append(&powers.log, entry).await
 }
 
 /// Appends an entry and waits until it is durable, without holding a thread.

@@ -208,6 +208,7 @@ impl Work {
     fn account(&mut self, store: &mut Store<Agent>) {
         let left = store.get_fuel().unwrap_or(0);
         let agent = store.data();
+        agent.tell_learner();
         let left = left.saturating_sub(agent.http.settle(left));
         self.usage.fuel = self.usage.fuel.saturating_add(self.equipment.limits.cpu.saturating_sub(left));
         self.usage.memory = self.usage.memory.max(agent.limiter.peak_memory() as u64);

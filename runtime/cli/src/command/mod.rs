@@ -1,6 +1,7 @@
 //! One file per command: its arguments and what it does with them.
 
 pub mod agents;
+pub mod alerts;
 pub mod completions;
 pub mod cosign;
 pub mod explain;
@@ -91,6 +92,9 @@ pub enum Command {
     /// Read and verify the log.
     #[command(subcommand, arg_required_else_help = true)]
     Log(log::Log),
+    /// Tell somebody of what happens in the log.
+    #[command(subcommand, arg_required_else_help = true)]
+    Alerts(alerts::Alerts),
     /// Keep secrets that agents use and do not read.
     #[command(subcommand, arg_required_else_help = true)]
     Vault(vault::Vault),
@@ -156,6 +160,7 @@ impl Command {
             Self::Cosign(command) => command.run(context),
             Self::Explain(command) => command.run(context),
             Self::Log(command) => command.run(context),
+            Self::Alerts(command) => command.run(context),
             Self::Vault(command) => command.run(context),
             Self::Agents(command) => command.run(context),
             Self::Message(command) => command.run(context),

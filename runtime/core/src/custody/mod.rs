@@ -37,7 +37,8 @@ pub use kdf::{Kdf, KdfError};
 pub use key_name::{KeyName, KeyNameError, KeyRole, agent_key_name};
 pub use lock::{LockCause, LockListener, LockState};
 pub use request::{
-    AGREEMENT_KEY_TYPE, Answer, Answered, Custodian, MacPurpose, PublicKeys, Request, Secret, Signature, is_attested,
+    AGREEMENT_KEY_TYPE, Answer, Answered, Custodian, MacPurpose, PublicKeys, Request, Secret, Signature,
+    is_attested,
 };
 pub use rotation::{ROTATION_TYPE, Rotation};
 pub use slot::{SlotSpec, Unlock};

@@ -14,6 +14,7 @@ use super::access::{NetworkHost, ResourceAccess};
 use super::condition::Condition;
 use super::grant_id::Expiry;
 use super::limits::LimitSet;
+use super::source::Source;
 use crate::canonical::{self, CanonicalError};
 use crate::capability::{Capability, CapabilityScopeError};
 use crate::clock::Timestamp;
@@ -87,6 +88,9 @@ pub enum DocumentError {
         /// The access that is granted.
         network: NetworkAccess,
     },
+    /// The lines of other rules than the manifest has.
+    #[error("its `source` is not about its own rules")]
+    Source,
 }
 
 /// One permission manifest.
@@ -120,6 +124,9 @@ pub struct AgentPermissions {
     /// How a service is run, where it is not left to its author. The stricter of all counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<Service>,
+    /// Where its rules were written. It decides nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
@@ -259,6 +266,9 @@ impl AgentPermissions {
             return Err(DocumentError::Hosts { network });
         }
         check_list(&self.network_hosts, HOSTS_MAX, "addresses", "network")?;
+        if self.source.as_ref().is_some_and(|source| !source.fits(self)) {
+            return Err(DocumentError::Source);
+        }
         self.capabilities.iter().try_for_each(|(capability, rule)| rule.check(*capability))
     }
 }

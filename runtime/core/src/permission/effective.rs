@@ -3,6 +3,7 @@
 //! In scope: putting the three together once, so that a call is judged by looking into one table. Out of scope: the
 //! judgement ([`super::evaluate`]) and how uses are counted ([`super::Gate`]).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -13,6 +14,7 @@ use super::document::{AgentPermissions, CapabilityRule, ScopeItem};
 use super::grant_id::{Expiry, GrantId};
 use super::limit_name::LimitName;
 use super::limits::{LimitSet, Limits};
+use super::source::Source;
 use super::sources::{Ceiling, Declaration};
 use super::verified::VerifiedPermissions;
 use crate::capability::Capability;
@@ -51,6 +53,7 @@ pub(super) struct Validity {
     limits: LimitSet,
     allow_rollback: bool,
     instances: Instances,
+    pub(super) source: Option<Arc<Source>>,
 }
 
 impl Validity {
@@ -325,6 +328,7 @@ impl Validity {
             limits: permissions.limits.clone(),
             allow_rollback: permissions.allow_rollback,
             instances: permissions.service.unwrap_or_default().instances,
+            source: permissions.source.clone().map(Arc::new),
         }
     }
 }

@@ -4,9 +4,11 @@
 
 use serde::Serialize;
 
+use super::document::ScopeItem;
 use super::effective::{Allowance, CapabilityRules, Effective, Patterns};
 use super::evaluate::{Decision, Facts, Reason, evaluate};
 use super::grant_id::GrantId;
+use super::source::Place;
 use crate::capability::Capability;
 use crate::clock::Timestamp;
 use crate::scope::ScopePattern;
@@ -24,6 +26,8 @@ pub struct Explanation {
     pub scope: String,
     /// The answer.
     pub decision: Decision,
+    /// Which of the things that are asked refused it; none where it is allowed.
+    pub refused_by: Option<RefusedBy>,
     /// The rule that decided, where one did.
     pub rule: Option<DecidingRule>,
     /// The reason as a sentence.
@@ -41,6 +45,47 @@ pub struct DecidingRule {
     pub grant: GrantId,
     /// The key of the rule in the manifest.
     pub capability: Capability,
+    /// Where its operator wrote it, if the manifest says so.
+    pub place: Option<Place>,
+}
+
+/// What is asked before a call is allowed, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RefusedBy {
+    /// What the call itself names.
+    Call,
+    /// Whether the component may still run.
+    Component,
+    /// What its author declares.
+    Declared,
+    /// What its trust level reaches.
+    Ceiling,
+    /// What its operators grant.
+    Granted,
+    /// What a grant wants to hold at the call.
+    Condition,
+    /// Whether the keys are there.
+    Keys,
+    /// What the vault holds.
+    Vault,
+}
+
+impl RefusedBy {
+    /// The word for it, as in JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Call => "call",
+            Self::Component => "component",
+            Self::Declared => "declared",
+            Self::Ceiling => "ceiling",
+            Self::Granted => "granted",
+            Self::Condition => "condition",
+            Self::Keys => "keys",
+            Self::Vault => "vault",
+        }
+    }
 }
 
 /// A rule that was looked at.
@@ -50,6 +95,8 @@ pub struct ConsideredRule {
     pub grant: GrantId,
     /// What it says, as a sentence.
     pub says: String,
+    /// Where its operator wrote it, if the manifest says so.
+    pub place: Option<Place>,
 }
 
 /// A capability that an interface wants and the agent has no way to use.
@@ -67,7 +114,11 @@ pub struct Missing {
 #[must_use]
 pub fn explain(effective: &Effective, capability: Capability, scope: &str, facts: &Facts<'_>) -> Explanation {
     let decision = evaluate(effective, capability, scope, facts);
-    let rule = |grant| DecidingRule { grant, capability };
+    let rule = |grant| DecidingRule {
+        grant,
+        capability,
+        place: effective.place(grant, capability, &decision, scope),
+    };
     let (rule, because, change) = match &decision {
         Decision::Allowed { grant } => (
             Some(rule(*grant)),
@@ -80,8 +131,13 @@ pub fn explain(effective: &Effective, capability: Capability, scope: &str, facts
             change(effective, capability, &[scope.to_owned()], reason, COMPONENT),
         ),
     };
-    let considered = effective.rules(capability).map(considered).unwrap_or_default();
-    Explanation { capability, scope: scope.to_owned(), decision, rule, because, change, considered }
+    let considered = considered(effective, capability);
+    let refused_by = match &decision {
+        Decision::Allowed { .. } => None,
+        Decision::Denied(reason) => Some(reason.refused_by()),
+    };
+    let scope = scope.to_owned();
+    Explanation { capability, scope, decision, refused_by, rule, because, change, considered }
 }
 
 impl Reason {
@@ -107,9 +163,54 @@ impl Reason {
             | Self::SecretExpired => None,
         }
     }
+
+    /// Which of the things that are asked refused.
+    #[must_use]
+    pub fn refused_by(&self) -> RefusedBy {
+        match self {
+            Self::MalformedScope => RefusedBy::Call,
+            Self::Revoked | Self::ComponentExpired { .. } => RefusedBy::Component,
+            Self::NotDeclared | Self::OutsideDeclaration => RefusedBy::Declared,
+            Self::AboveCeiling { .. } => RefusedBy::Ceiling,
+            Self::DeniedByRule { .. }
+            | Self::NotGranted
+            | Self::ScopeNotCovered
+            | Self::Expired { .. }
+            | Self::NotYetValid { .. } => RefusedBy::Granted,
+            Self::Condition { .. } | Self::Exhausted { .. } => RefusedBy::Condition,
+            Self::Locked => RefusedBy::Keys,
+            Self::NoSuchSecret | Self::SecretExpired => RefusedBy::Vault,
+        }
+    }
 }
 
 impl Effective {
+    /// Where the rule of a manifest that decided was written: the item of its scope, if that is what decided.
+    fn place(
+        &self,
+        grant: GrantId,
+        capability: Capability,
+        decision: &Decision,
+        scope: &str,
+    ) -> Option<Place> {
+        let item = match decision {
+            Decision::Denied(Reason::DeniedByRule { pattern, .. }) => pattern.clone().map(ScopeItem::Deny),
+            Decision::Allowed { .. } | Decision::Denied(_) => {
+                let mut rules = self.rules(capability)?.allowances.iter();
+                let rule = rules.find(|rule| rule.grant == grant);
+                let covering = |pattern: &&ScopePattern| pattern.covers(scope);
+                let pattern = rule.and_then(|rule| rule.patterns.as_slice().iter().find(covering));
+                pattern.cloned().map(ScopeItem::Allow)
+            }
+        };
+        self.written(grant, capability, item.as_ref())
+    }
+
+    fn written(&self, grant: GrantId, capability: Capability, item: Option<&ScopeItem>) -> Option<Place> {
+        let manifest = self.validity.iter().find(|manifest| manifest.grant == grant)?;
+        manifest.source.as_ref()?.place(capability, item)
+    }
+
     /// Whether an interface (`crypto`, or `kos:agent/crypto@0.1.0`) has a capability that a rule could allow at `now`
     /// or later. One that has none is not linked.
     #[must_use]
@@ -179,15 +280,20 @@ fn capabilities_of(interface: &str) -> impl Iterator<Item = Capability> {
     Capability::ALL.into_iter().filter(move |capability| capability.interface() == name)
 }
 
-fn considered(rules: &CapabilityRules) -> Vec<ConsideredRule> {
-    let denials = rules.denials.iter().map(|denial| {
+fn considered(effective: &Effective, capability: Capability) -> Vec<ConsideredRule> {
+    let Some(CapabilityRules { denials, allowances, .. }) = effective.rules(capability) else {
+        return Vec::new();
+    };
+    let denials = denials.iter().map(|denial| {
         let says = match &denial.pattern {
             None => "denies it wholly".to_owned(),
             Some(pattern) => format!("denies `{pattern}`"),
         };
-        ConsideredRule { grant: denial.grant, says }
+        let item = denial.pattern.clone().map(ScopeItem::Deny);
+        let place = effective.written(denial.grant, capability, item.as_ref());
+        ConsideredRule { grant: denial.grant, says, place }
     });
-    let allowances = rules.allowances.iter().map(|allowance| {
+    let allowances = allowances.iter().map(|allowance| {
         let scopes = match allowance.patterns.as_slice() {
             [] => String::new(),
             patterns => format!(" {}", listed(patterns)),
@@ -202,7 +308,8 @@ fn considered(rules: &CapabilityRules) -> Vec<ConsideredRule> {
         if let Some((count, window)) = allowance.budget.and_then(|budget| budget.rate) {
             says.push_str(&format!(", {count} in {}", crate::clock::display_span(window)));
         }
-        ConsideredRule { grant: allowance.grant, says }
+        let place = effective.written(allowance.grant, capability, None);
+        ConsideredRule { grant: allowance.grant, says, place }
     });
     denials.chain(allowances).collect()
 }

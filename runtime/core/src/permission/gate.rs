@@ -25,6 +25,9 @@ use crate::line;
 /// Hears of each refusal, for the log.
 pub type Recorder = Arc<dyn Fn(&Denied) + Send + Sync>;
 
+/// Hears of each call that is allowed, for learning what an agent needs.
+pub type Observer = Arc<dyn Fn(Capability, &str) + Send + Sync>;
+
 /// The proof that a call was allowed for one scope. Only [`Gate::authorize`] and [`Gate::authorize_any`] make one, and
 /// it is used at once.
 ///
@@ -115,6 +118,7 @@ pub struct Gate {
     lock: LockState,
     ledger: Arc<UseLedger>,
     recorder: Recorder,
+    observer: Option<Observer>,
 }
 
 struct State {
@@ -147,6 +151,7 @@ impl Gate {
             lock: LockState::default(),
             ledger,
             recorder,
+            observer: None,
         }
     }
 
@@ -173,6 +178,13 @@ impl Gate {
         self
     }
 
+    /// The same gate, of whose allowed calls somebody hears.
+    #[must_use]
+    pub fn observed_by(mut self, observer: Observer) -> Self {
+        self.observer = Some(observer);
+        self
+    }
+
     /// Judges a call for `scope`, the empty text where the capability has none, and spends a use of a counted rule.
     ///
     /// # Errors
@@ -180,7 +192,7 @@ impl Gate {
     #[inline]
     pub fn authorize<'a, C: CapabilityMarker>(&'a self, scope: &'a str) -> Result<Grant<'a, C>, Denied> {
         match self.judge(C::CAPABILITY, scope) {
-            Ok(grant) => Ok(Grant { scope, grant, capability: PhantomData }),
+            Ok(grant) => Ok(self.allow(scope, grant)),
             Err(reason) => Err(self.refuse(C::CAPABILITY, scope, reason)),
         }
     }
@@ -216,7 +228,7 @@ impl Gate {
         scopes: &[&'a str],
     ) -> Result<Grant<'a, C>, Denied> {
         match self.judge_any(C::CAPABILITY, scopes) {
-            Ok((scope, grant)) => Ok(Grant { scope, grant, capability: PhantomData }),
+            Ok((scope, grant)) => Ok(self.allow(scope, grant)),
             Err((scope, reason)) => Err(self.refuse(C::CAPABILITY, scope, reason)),
         }
     }
@@ -358,6 +370,14 @@ impl Gate {
             Ok(_) if is_locked => Err(Reason::Locked),
             judged => judged.map(|allowance| allowance.grant),
         }
+    }
+
+    #[inline]
+    fn allow<'a, C: CapabilityMarker>(&self, scope: &'a str, grant: GrantId) -> Grant<'a, C> {
+        if let Some(observer) = &self.observer {
+            observer(C::CAPABILITY, scope);
+        }
+        Grant { scope, grant, capability: PhantomData }
     }
 
     #[cold]

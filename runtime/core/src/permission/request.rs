@@ -218,6 +218,7 @@ impl PermissionRequest {
             timestamp: now,
             allow_rollback: self.allow_rollback,
             service: self.service,
+            source: None,
         };
         permissions.to_bytes()?;
         Ok(permissions)

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::capability::Capability;
 use crate::clock::Timestamp;
-use crate::id::{AgentRef, Digest, TrustLevel};
+use crate::id::{AgentRef, Did, Digest, TrustLevel};
 use crate::manifest::VerifiedComponent;
 use crate::resource::{NetworkAccess, StorageAccess};
 use crate::scope::ScopePattern;
@@ -58,9 +58,19 @@ impl Ceiling {
     /// The ceiling over a component under a trust store that may be newer than the one it was verified by: what was
     /// taken back since is taken from a running agent too.
     pub(super) fn of(component: &VerifiedComponent, trust: &VerifiedTrust) -> Self {
-        let author = trust.level_of(&component.agent().author);
-        let is_trusted = author.is_some() && !trust.is_revoked_component(&component.digest());
-        let policy = trust.policy(author.map_or(TrustLevel::External, |level| level.min(component.level())));
+        Self::over(&component.agent().author, &component.digest(), component.level(), trust)
+    }
+
+    /// The ceiling over a component of this author that was verified at this level.
+    pub(super) fn over(
+        author: &Did,
+        component: &Digest,
+        verified: TrustLevel,
+        trust: &VerifiedTrust,
+    ) -> Self {
+        let author = trust.level_of(author);
+        let is_trusted = author.is_some() && !trust.is_revoked_component(component);
+        let policy = trust.policy(author.map_or(TrustLevel::External, |level| level.min(verified)));
         let restrictions = policy.restrictions;
         let is_under = |capability: &Capability| is_trusted && policy.allows(*capability);
         Self {

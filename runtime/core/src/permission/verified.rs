@@ -141,6 +141,24 @@ impl VerifiedPermissions {
         Ok(loaded)
     }
 
+    /// The same, and one more that is lent to this process rather than installed. One about another component changes nothing.
+    ///
+    /// # Errors
+    /// [`PermissionError::FromTheFuture`].
+    pub fn lent(
+        mut self,
+        grant: &VerifiedGrant,
+        component: &VerifiedComponent,
+        now: Timestamp,
+    ) -> Result<Self, PermissionError> {
+        if grant.permissions.is_about(&component.agent(), &component.digest()) {
+            grant.check_issued(now)?;
+            self.grants.push(grant.clone());
+            self.grants.sort_unstable_by_key(|grant| grant.id);
+        }
+        Ok(self)
+    }
+
     /// The manifests, in the order of their identifiers.
     #[must_use]
     pub fn grants(&self) -> &[VerifiedGrant] {

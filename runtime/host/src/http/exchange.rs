@@ -170,7 +170,7 @@ fn target(url: &Uri) -> Result<Uri, Error> {
 }
 
 /// The `Host` field (RFC 9110 section 7.2), without the port that goes without saying.
-fn host(audience: &Audience) -> Result<HeaderValue, Error> {
+pub(super) fn host(audience: &Audience) -> Result<HeaderValue, Error> {
     let text = if audience.port() == PORT { audience.host().to_string() } else { audience.to_string() };
     HeaderValue::from_str(&text).map_err(|_| Error::HttpRequestUriInvalid)
 }

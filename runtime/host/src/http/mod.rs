@@ -16,6 +16,7 @@ mod exchange;
 mod forms;
 mod mask;
 mod placeholder;
+mod post;
 mod secret;
 mod time;
 mod tls;
@@ -39,6 +40,7 @@ use crate::agent::{Agent, Powers};
 use crate::capability::call::{Call, burn, enter};
 
 pub(crate) use budget::Budget;
+pub(crate) use post::post;
 pub(crate) use tls::{Tls, TlsError, trusting};
 
 use exchange::Exchange;

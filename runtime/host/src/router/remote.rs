@@ -121,7 +121,8 @@ impl Router {
             if inbox.is_in_hand(&header) {
                 return Arrival::InHand;
             }
-            let judge = |sender: &Did| known.judge(sender).and_then(|()| self.could_hear(&party, &known, sender));
+            let judge =
+                |sender: &Did| known.judge(sender).and_then(|()| self.could_hear(&party, &known, sender));
             message.judged_in_stream(did, self.clock.now(), judge).and_then(|judged| inbox.accept(judged))
         };
         let judged = accepted.and_then(|accepted| {

@@ -216,6 +216,11 @@ impl Quota {
         Ok(Self { usage: Arc::new(usage), open: HashMap::new(), descriptors: HashMap::new() })
     }
 
+    /// Whether there is anything in the directory.
+    pub(crate) fn holds_anything(&self) -> bool {
+        self.usage.files.load(Ordering::Acquire) > 0
+    }
+
     /// The same quota for another instance, which has nothing open.
     pub(crate) fn of_next_instance(self) -> Self {
         Self { open: HashMap::new(), descriptors: HashMap::new(), ..self }

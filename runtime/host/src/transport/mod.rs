@@ -104,7 +104,9 @@ impl Transport {
         let connected = Arc::new(Notify::new());
         let told = Arc::clone(&connected);
         let connect = match credentials {
-            Some(credentials) => ConnectOptions::with_auth_callback(move |nonce| credentials.clone().show(nonce)),
+            Some(credentials) => {
+                ConnectOptions::with_auth_callback(move |nonce| credentials.clone().show(nonce))
+            }
             None => ConnectOptions::new(),
         };
         let connect = connect
@@ -238,7 +240,8 @@ impl Shared {
 
 /// Whether the server has as many messages for the recipient as it keeps.
 fn is_full(error: &PublishError) -> bool {
-    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<jetstream::Error>());
+    let source =
+        std::error::Error::source(error).and_then(|source| source.downcast_ref::<jetstream::Error>());
     source.is_some_and(|source| source.error_code() == ErrorCode::STREAM_STORE_FAILED)
 }
 

@@ -15,7 +15,7 @@ use kos_core::log::event::EventType;
 use kos_core::manifest::VerifiedComponent;
 use kos_core::permission::{
     self, AgentPermissions, CapabilityRule, Effective, GrantId, Issuance, Limits, ListedGrant, Missing,
-    PermissionRequest, PinKind, ScopeItem, Standing, VerifiedGrant, VerifiedPermissions, When,
+    PermissionRequest, PinKind, ScopeItem, Source, Standing, VerifiedGrant, VerifiedPermissions, When,
 };
 use kos_core::trust::VerifiedTrust;
 use serde_json::json;
@@ -121,7 +121,7 @@ impl Grant {
             .map_err(component::refused)
             .doing("a component that may not run is granted nothing")?;
         let operators = session.operators()?;
-        let declared = if self.declared { all_of(&component) } else { Vec::new() };
+        let declared = if self.declared { component::all_declared(&component) } else { Vec::new() };
         let permissions = self.permissions(self.request(&declared)?, &component, &operators, &session)?;
         check_ceiling(&permissions, &component, &trust)?;
         let envelope = permissions.sign(&as_signers(&operators))?;
@@ -142,8 +142,7 @@ impl Grant {
     fn request(&self, declared: &[String]) -> Result<PermissionRequest, Failure> {
         let mut request = match &self.permissions {
             Some(path) => {
-                let text = String::from_utf8(durable::read_capped(path, PERMISSIONS_MAX)?)
-                    .doing(format!("{} is not text", path.display()))?;
+                let text = read_permissions(path)?;
                 PermissionRequest::from_toml(&text).doing(format!("{} is not understood", path.display()))?
             }
             None => {
@@ -177,12 +176,20 @@ impl Grant {
         for text in &self.deny {
             deny(&mut permissions, text)?;
         }
+        permissions.source = self.source(&permissions)?;
         if let Some(limits) = &self.limit {
             for (name, amount) in Limits::parse_overrides(limits)?.iter() {
                 permissions.limits.insert(name, amount)?;
             }
         }
         Ok(permissions)
+    }
+
+    /// Where the rules were written, for `kos explain`.
+    fn source(&self, permissions: &AgentPermissions) -> Result<Option<Source>, Failure> {
+        let Some(path) = &self.permissions else { return Ok(Some(Source::CommandLine {})) };
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        Ok(Source::of_file(name, &read_permissions(path)?, permissions))
     }
 
     fn install(&self, context: &Context, file: &Path) -> Ended {
@@ -195,6 +202,11 @@ impl Grant {
         let hosts = put_in_force(&session, &envelope, &permissions)?;
         report(context, &envelope, &permissions, hosts, "", &[])
     }
+}
+
+fn read_permissions(path: &Path) -> Result<String, Failure> {
+    String::from_utf8(durable::read_capped(path, PERMISSIONS_MAX)?)
+        .doing(format!("{} is not text", path.display()))
 }
 
 /// Adds a denial: of the whole capability, or of one scope.
@@ -282,18 +294,6 @@ fn revoke_others(
         hosts = revoke(session, other, &format!("replaced by {id}"))?;
     }
     Ok(hosts)
-}
-
-/// Everything that the author declares, as flags would allow it.
-fn all_of(component: &VerifiedComponent) -> Vec<String> {
-    let mut texts = Vec::new();
-    for declared in &component.manifest().capabilities {
-        if declared.scope.is_empty() {
-            texts.push(declared.capability.to_string());
-        }
-        texts.extend(declared.scope.iter().map(|scope| format!("{}:{scope}", declared.capability)));
-    }
-    texts
 }
 
 /// What the component imports and may not use, now that the grant is in force.

@@ -31,6 +31,11 @@ pub(super) struct Filter {
 }
 
 impl Filter {
+    /// Wants the events of one type.
+    pub(super) fn of_type(event: EventType) -> Self {
+        Self { types: vec![event], agent: None, since: None }
+    }
+
     /// Whether an entry is wanted.
     pub(super) fn accepts(&self, entry: &Entry) -> bool {
         (self.types.is_empty() || self.types.contains(&entry.event_type))

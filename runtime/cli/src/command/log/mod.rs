@@ -6,7 +6,7 @@ mod export;
 mod prove;
 mod show;
 pub(in crate::command) mod source;
-mod tail;
+pub(super) mod tail;
 mod verify;
 
 use clap::Subcommand;

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
+use kos_core::log::EventType;
 use kos_core::log::reader::LogReader;
 
 use super::entries::{self, Filter, Listed};
@@ -32,7 +33,13 @@ pub struct Tail {
 }
 
 impl Tail {
-    pub(super) fn run(&self, context: &Context) -> Ended {
+    /// Of the home's log, the alerts alone.
+    pub(in crate::command) fn of_alerts(follow: bool, count: u64) -> Self {
+        let filter = Filter::of_type(EventType::Alert);
+        Self { follow, count, filter, source: Source { dir: None } }
+    }
+
+    pub(in crate::command) fn run(&self, context: &Context) -> Ended {
         let directory = self.source.directory(context)?;
         let reader = LogReader::open(&directory)?;
         let size = reader.size()?;

@@ -1,5 +1,6 @@
 //! `kos-run`: launches agents.
 
+mod learn;
 mod lock;
 mod named;
 mod report;
@@ -18,15 +19,17 @@ use kos_core::log::Log;
 use kos_core::manifest::UnverifiedComponent;
 use kos_core::permission::{LimitSet, Limits};
 use kos_core::vault::{DEFAULT_ENVIRONMENT, SecretId};
+use kos_host::alert::Watch;
 use kos_host::{
     Capacity, Host, HostOptions, Loaded, Progress, Refusal, Run, RunOptions, Server, Stdin, TransportOptions,
 };
 
+use self::learn::{LearnArguments, Learning};
 use self::lock::LockAfter;
 use self::named::{LeftOut, Named, Read};
 use self::report::{Ended as RunEnded, refused};
 use self::signals::Signals;
-use super::Ended;
+use super::{Ended, alerts};
 use crate::component;
 use crate::context::Context;
 use crate::failure::{Failure, stderr_is_terminal};
@@ -80,10 +83,20 @@ pub struct KosRun {
     #[arg(long, short)]
     pub(super) quiet: bool,
     #[command(flatten)]
+    learning: LearnArguments,
+    #[command(flatten)]
     unlock: UnlockArguments,
     /// Arguments for the agents.
     #[arg(last = true, value_name = "ARGS", help_heading = "Arguments")]
     arguments: Vec<String>,
+}
+
+/// A host, and what goes on beside it.
+struct Opened {
+    host: Host,
+    log: Arc<Log>,
+    learning: Option<Learning>,
+    watch: Option<Watch>,
 }
 
 /// An agent that was launched.
@@ -139,13 +152,18 @@ impl KosRun {
         let mut left_out = LeftOut::default();
         let agents = self.read(&context, &mut left_out)?;
         let signals = Signals::watch(context.output).map_err(host_failed)?;
-        let (host, log) = self.open(&context, agents.len()).map_err(host_failed)?;
+        let Opened { host, log, learning, watch } = self.open(&context, &agents).map_err(host_failed)?;
         signals.kill_with(host.kill_switch());
         signals.lock_with(host.locker(), context.output);
-        let ended = self.launch_all(&context, &host, agents, &signals, &mut left_out);
+        let ended = self.launch_all(&context, &host, agents, &signals, &mut left_out, learning.as_ref());
         drop(host);
+        watch.into_iter().for_each(Watch::finish);
         publish(log);
-        let status = ended?.iter().map(RunEnded::exit_status).find(|status| *status != 0);
+        let ended = ended?;
+        if let Some(learning) = &learning {
+            learning.finish(&context, ended.first()).map_err(host_failed)?;
+        }
+        let status = ended.iter().map(RunEnded::exit_status).find(|status| *status != 0);
         Ok(ExitCode::from(status.or_else(|| left_out.exit_status()).unwrap_or(0)))
     }
 
@@ -177,7 +195,7 @@ impl KosRun {
         }
     }
 
-    fn open(&self, context: &Context, agents: usize) -> Result<(Host, Arc<Log>), Failure> {
+    fn open(&self, context: &Context, agents: &[Read]) -> Result<Opened, Failure> {
         let (home, config) = context.open_home()?;
         let (custodian, unlocked_by) = self.unlock.unlock_with(&home).map_err(|failure| {
             // Keys that were destroyed, or a passphrase that nobody types: the reason that is in force comes first.
@@ -191,17 +209,25 @@ impl KosRun {
         custodian.ask(Request::AutoLock { after: lock_after.duration() })?;
         let session = Session::new(home, config, custodian);
         let log = Arc::new(session.log()?);
+        let learning = match agents.first() {
+            Some(first) => self.learning.begin(&session, &log, &self.environment, first)?,
+            None => None,
+        };
         let Session { home, config, custodian, clock } = session;
+        let is_attended = !self.quiet && !self.json && stderr_is_terminal();
+        let watch = alerts::beside_a_host(&home, &config, &log, context.output, is_attended)?;
         let mut options = HostOptions::new(home, config, custodian, Arc::clone(&log), clock);
         options.environment = Some(self.environment.clone());
-        options.capacity = Capacity::of(u32::try_from(agents).unwrap_or(u32::MAX));
+        options.lent = learning.as_ref().map(|learning| learning.lent.clone());
+        options.capacity = Capacity::of(u32::try_from(agents.len()).unwrap_or(u32::MAX));
         options.transport = self.nats.clone().map(|server| TransportOptions {
             server,
             secret: self.nats_secret.clone(),
             roots: self.nats_ca.clone(),
         });
-        options.progress = (!self.quiet && !self.json && stderr_is_terminal()).then(progress);
-        Ok((Host::open(options).map_err(|refusal| refused(context, "the host", &refusal))?, log))
+        options.progress = is_attended.then(progress);
+        let host = Host::open(options).map_err(|refusal| refused(context, "the host", &refusal))?;
+        Ok(Opened { host, log, learning, watch })
     }
 
     /// All agents are judged and compiled before the first is started, so that a refusal of one that was named leaves nothing
@@ -213,6 +239,7 @@ impl KosRun {
         agents: Vec<Read>,
         signals: &Signals,
         left_out: &mut LeftOut,
+        learning: Option<&Learning>,
     ) -> Result<Vec<RunEnded>, Failure> {
         let is_one = agents.len() == 1;
         let mut loaded: Vec<(Named, Loaded)> = Vec::new();
@@ -225,9 +252,10 @@ impl KosRun {
         }
         let mut runs = Vec::new();
         let mut refusal = None;
-        for (named, one) in &loaded {
+        for (place, (named, one)) in loaded.iter().enumerate() {
             let shown = named.shown();
-            let options = self.options(one.name(), is_one);
+            let mut options = self.options(one.name(), is_one);
+            options.learner = learning.filter(|_| place == 0).map(|learning| Arc::clone(&learning.learner));
             match signals.start(|| host.start(one, options)) {
                 Some(Ok(run)) => {
                     runs.push(Running { shown, is_service: one.is_service(), run });

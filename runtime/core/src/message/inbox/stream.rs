@@ -12,8 +12,8 @@ use std::path::Path;
 
 use super::super::error::{InboxError, Rejection};
 use super::super::header::{Header, MessageId};
-use super::super::replay::Window;
 use super::super::judged::Judged;
+use super::super::replay::Window;
 use super::super::{STREAM_AGE, header::NONCE_BYTES};
 use super::Accepted;
 use super::handled::{Handled, Mark};
@@ -179,7 +179,10 @@ mod tests {
             let mut inbox = StreamInbox::open(&path, recipient(), now()).unwrap();
             let copy = accept(&mut inbox, message(2, recipient(), 1, old), now(), any);
             assert_eq!(copy.unwrap_err(), Rejection::Replayed);
-            assert!(accept(&mut inbox, message(2, recipient(), 2, old), now(), any).is_ok(), "it was not handled");
+            assert!(
+                accept(&mut inbox, message(2, recipient(), 2, old), now(), any).is_ok(),
+                "it was not handled"
+            );
         }
     }
 
@@ -199,7 +202,10 @@ mod tests {
         assert!(accept(&mut inbox, message(2, recipient(), 2, sent(AGE * 2)), now(), any).is_ok());
         let late = accept(&mut inbox, message(2, recipient(), 3, sent(STREAM_AGE)), now(), any);
         assert!(matches!(late, Err(Rejection::Stale { .. })));
-        assert!(accept(&mut inbox, message(2, recipient(), 3, now()), now(), |_| Err(Rejection::Revoked)).is_err());
+        assert!(
+            accept(&mut inbox, message(2, recipient(), 3, now()), now(), |_| Err(Rejection::Revoked))
+                .is_err()
+        );
         assert!(
             accept(&mut inbox, message(2, recipient(), 3, now()), now(), any).is_ok(),
             "a refusal changes nothing"

@@ -174,3 +174,30 @@ fn identifiers_of_grants_have_one_form() {
         assert!(text.parse::<GrantId>().is_err() || *text == *id.to_string(), "{text}");
     }
 }
+
+#[test]
+fn a_source_is_about_the_rules_of_its_own_manifest_or_refused() {
+    let text =
+        "[capabilities]\n\"crypto.sign\" = { scope = [\n\"receipt\", \"!pay\"] }\n\"crypto.open\" = \"deny\"";
+    let rules = [
+        (Capability::CryptoSign, allow(&["receipt", "!pay"])),
+        (Capability::CryptoOpen, CapabilityRule::denial()),
+    ];
+    let mut document = grant(&rules);
+    let source = Source::of_file("permissions.toml", text, &document);
+    assert!(source.is_some());
+    document.source = source;
+    let bytes = document.to_bytes().unwrap();
+    assert_eq!(AgentPermissions::parse(&bytes).unwrap(), document);
+    let other = AgentPermissions { capabilities: grant(&rules[..1]).capabilities, ..document.clone() };
+    assert_eq!(other.to_bytes(), Err(DocumentError::Source));
+    for (from, to) in
+        [("permissions.toml", "../x.toml"), ("receipt\":", "recipe\":"), ("\"rule\"", "\"ruel\"")]
+    {
+        let forged = String::from_utf8(bytes.clone()).unwrap().replace(from, to);
+        assert!(AgentPermissions::parse(forged.as_bytes()).is_err(), "{to}");
+    }
+    for name in ["", "a/b", "a\nb", &"x".repeat(256)] {
+        assert_eq!(Source::of_file(name, text, &grant(&rules)), None, "{name}");
+    }
+}

@@ -65,6 +65,7 @@ fn grant(rules: &[(Capability, CapabilityRule)]) -> AgentPermissions {
         timestamp: at(1_000),
         allow_rollback: false,
         service: None,
+        source: None,
     }
 }
 
