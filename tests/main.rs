@@ -9,6 +9,7 @@
 mod support;
 
 mod alerts;
+mod approval;
 mod audit;
 mod author;
 mod cli;

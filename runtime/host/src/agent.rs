@@ -15,6 +15,7 @@ use kos_core::permission::{DenialLedger, Gate, Learner, Limits};
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
+use crate::approval::Desk;
 use crate::capability::audit::Notes;
 use crate::capability::messaging::Messages;
 use crate::http::Http;
@@ -84,6 +85,8 @@ pub(crate) struct Powers {
     pub(crate) denials: Arc<DenialLedger>,
     /// The agent's own key, which stays in custody (I6).
     pub(crate) key: Arc<KeyHandle>,
+    /// Where its calls wait for a person.
+    pub(crate) desk: Arc<Desk>,
     /// The host's log.
     pub(crate) log: Arc<Log>,
     /// The vault of the run's environment.

@@ -8,6 +8,8 @@ wasmtime::component::bindgen!({
     world: "kos:agent/service",
     imports: {
         "kos:agent/audit.note": async | trappable,
+        "kos:agent/identity.self": async | trappable,
+        "kos:agent/identity.grants": async | trappable,
         default: trappable,
     },
     exports: { default: async },

@@ -25,6 +25,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 use wasmtime::Engine;
 
+use crate::approval::Desk;
 use crate::cache::Cache;
 use crate::compile::{Compiler, Progress};
 use crate::control;
@@ -244,6 +245,8 @@ pub(crate) struct Inner {
     pub(crate) carried: Arc<control::Carried>,
     pub(crate) backoff: Backoff,
     pub(crate) lent: Option<VerifiedGrant>,
+    /// Where calls wait for a person.
+    pub(crate) desk: Arc<Desk>,
     uses: Mutex<HashMap<AgentRef, Arc<UseLedger>>>,
     pub(crate) generation: AtomicU64,
     /// Whether this process launches nothing more, whatever becomes of the home.
@@ -283,6 +286,7 @@ impl Inner {
             carried: Arc::default(),
             backoff: options.backoff,
             lent: options.lent,
+            desk: Arc::new(Desk::new(Arc::clone(&clock))),
             uses: Mutex::default(),
             generation: AtomicU64::new(0),
             is_killed: AtomicBool::new(false),

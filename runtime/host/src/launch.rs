@@ -265,6 +265,7 @@ impl Inner {
             description: Arc::clone(&loaded.description),
             denials,
             key: Arc::clone(&loaded.key),
+            desk: Arc::clone(&self.desk),
             log: Arc::clone(&self.log),
             vault: self.vault.clone(),
             allowance,

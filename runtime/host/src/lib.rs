@@ -10,6 +10,7 @@
 mod access;
 mod agent;
 pub mod alert;
+mod approval;
 mod bindings;
 mod cache;
 mod capability;

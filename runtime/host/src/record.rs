@@ -6,7 +6,9 @@ use kos_core::id::{Did, Digest};
 use kos_core::log::{Event, EventType, Log, PartyType};
 use kos_core::manifest::VerifiedComponent;
 use kos_core::message::{MessageId, Rejection};
-use kos_core::permission::{DenialCount, DenialLedger, Denied, Learner, Limits, VerifiedPermissions};
+use kos_core::permission::{
+    Asking, DenialCount, DenialLedger, Denied, Learner, Limits, QuestionId, VerifiedPermissions,
+};
 use serde_json::json;
 
 use crate::cache::Cached;
@@ -115,6 +117,16 @@ impl Subject {
             .with("scope", &*denied.scope)
             .with("reason", denied.reason.name())
             .with("explanation", denied.reason.to_string())
+    }
+
+    /// A call of the agent waits for a person's approval.
+    pub(crate) fn asked(&self, asking: &Asking, question: QuestionId) -> Event {
+        self.event(EventType::PermissionRequest)
+            .on("approval", question.to_string())
+            .with("component", self.digest.to_string())
+            .with("capability", asking.capability.to_string())
+            .with("scope", &*asking.scope)
+            .with("grant", asking.grant.to_string())
     }
 
     /// A message to the agent was rejected, for the first time for this reason.

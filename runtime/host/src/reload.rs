@@ -37,6 +37,7 @@ impl Inner {
         for (run, active) in self.runs.table().iter() {
             self.judge(run, active, trust.as_ref(), now);
         }
+        self.desk.judge_again();
     }
 
     /// Judges a run that entered the table while a reload went through it, if one did since `generation`. To be called between

@@ -2,6 +2,7 @@
 
 pub mod agents;
 pub mod alerts;
+pub mod approval;
 pub mod completions;
 pub mod cosign;
 pub mod explain;
@@ -85,6 +86,12 @@ pub enum Command {
     /// Show and withdraw what was granted.
     #[command(subcommand, arg_required_else_help = true)]
     Grants(grants::Grants),
+    /// List the calls that wait for an approval.
+    Approvals(approval::Approvals),
+    /// Let a waiting call be made: once, for some time, or always.
+    Approve(approval::Approve),
+    /// Refuse a waiting call.
+    Deny(approval::Deny),
     /// Add an operator's signature to a grant or a trust store that others sign too.
     Cosign(cosign::Cosign),
     /// Explain why an agent may or may not use a capability.
@@ -157,6 +164,9 @@ impl Command {
             Self::Trust(command) => command.run(context),
             Self::Grant(command) => command.run(context),
             Self::Grants(command) => command.run(context),
+            Self::Approvals(command) => command.run(context),
+            Self::Approve(command) => command.run(context),
+            Self::Deny(command) => command.run(context),
             Self::Cosign(command) => command.run(context),
             Self::Explain(command) => command.run(context),
             Self::Log(command) => command.run(context),

@@ -27,6 +27,8 @@ pub enum EventType {
     PermissionGrant,
     /// A call or a launch was refused.
     PermissionDenied,
+    /// A call waits for a person's approval.
+    PermissionRequest,
     /// A permission manifest was withdrawn.
     PermissionRevoke,
     /// A message was refused.
@@ -39,7 +41,7 @@ pub enum EventType {
 
 impl EventType {
     /// Every kind.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::AgentLaunch,
         Self::AgentExit,
         Self::AgentNote,
@@ -48,6 +50,7 @@ impl EventType {
         Self::TrustChange,
         Self::PermissionGrant,
         Self::PermissionDenied,
+        Self::PermissionRequest,
         Self::PermissionRevoke,
         Self::MessageRejected,
         Self::Alert,
@@ -66,6 +69,7 @@ impl EventType {
             Self::TrustChange => "trust_change",
             Self::PermissionGrant => "permission_grant",
             Self::PermissionDenied => "permission_denied",
+            Self::PermissionRequest => "permission_request",
             Self::PermissionRevoke => "permission_revoke",
             Self::MessageRejected => "message_rejected",
             Self::Alert => "alert",

@@ -61,6 +61,7 @@ impl Change {
             | EventType::PermissionDenied
             | EventType::PermissionRevoke
             | EventType::MessageRejected
+            | EventType::PermissionRequest
             | EventType::Alert => None,
             EventType::KillSwitch => engagement::change(details, index),
         }

@@ -25,6 +25,10 @@ const EPOCH_DAY: u64 = 3;
 pub const RATE_MAX: u32 = 10_000;
 /// A window is remembered in memory only, so one that outlasts a day would promise more than it keeps.
 const RATE_WINDOW_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// A person needs longer than that to read a question.
+const PATIENCE_MIN: Duration = Duration::from_secs(1);
+/// Beyond an hour nobody looks at the question any more, and the call holds its place among the pending ones.
+const PATIENCE_MAX: Duration = Duration::from_secs(60 * 60);
 /// More than an agent can call, and few enough for every JSON reader.
 const USES_MAX: u64 = 1_000_000_000_000;
 
@@ -32,7 +36,7 @@ const USES_MAX: u64 = 1_000_000_000_000;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{text}` is not a condition; there are: time:HH:MM-HH:MM (UTC), days:mon,tue, trust>=partner, uses<=N, \
-     rate<=N/1m, environment=NAME"
+     rate<=N/1m, environment=NAME, approval=1m"
 )]
 pub struct ConditionError {
     /// What was given, cut to a displayable length.
@@ -118,6 +122,8 @@ pub enum Condition {
     },
     /// `environment=NAME`: where the host runs the agent in this environment.
     Environment(Name),
+    /// `approval=1m`: for each call that a person approves within that time, for which the call waits.
+    Approval(Duration),
 }
 
 impl Condition {
@@ -127,14 +133,25 @@ impl Condition {
         matches!(self, Self::Uses(_) | Self::Rate { .. })
     }
 
+    /// Whether the condition is a plain fact of the moment.
+    pub(super) fn is_fact(&self) -> bool {
+        !self.is_counted() && self.patience().is_none()
+    }
+
+    /// How long a call waits for an approval, where the condition asks for one.
+    #[must_use]
+    pub fn patience(&self) -> Option<Duration> {
+        if let Self::Approval(patience) = self { Some(*patience) } else { None }
+    }
+
     /// Whether both limit the same thing. A rule has at most one condition of each kind.
     #[must_use]
     pub fn is_same_kind(&self, other: &Self) -> bool {
         std::mem::discriminant(self) == std::mem::discriminant(other)
     }
 
-    /// Whether the condition holds, for the kinds that are plain facts. What a use spends is counted elsewhere, and
-    /// holds here.
+    /// Whether the condition holds, for the kinds that are plain facts. What a use spends is counted elsewhere, and who
+    /// approves is asked elsewhere; both hold here.
     #[must_use]
     pub(super) fn holds(&self, now: Timestamp, level: TrustLevel, environment: Option<&Name>) -> bool {
         match self {
@@ -146,7 +163,7 @@ impl Condition {
             Self::Days(days) => days.contains(now.as_millis() / (DAY_MINUTES * 60_000) + EPOCH_DAY),
             Self::Trust(least) => level >= *least,
             Self::Environment(name) => environment == Some(name),
-            Self::Uses(_) | Self::Rate { .. } => true,
+            Self::Uses(_) | Self::Rate { .. } | Self::Approval(_) => true,
         }
     }
 
@@ -174,6 +191,10 @@ impl Condition {
                 (1..=RATE_MAX).contains(&count) && !window.is_zero() && window <= RATE_WINDOW_MAX;
             return is_bounded.then_some(Self::Rate { count, window });
         }
+        if let Some(patience) = text.strip_prefix("approval=") {
+            let patience = parse_span(patience).ok()?;
+            return (PATIENCE_MIN..=PATIENCE_MAX).contains(&patience).then_some(Self::Approval(patience));
+        }
         text.strip_prefix("environment=")?.parse().ok().map(Self::Environment)
     }
 }
@@ -187,6 +208,7 @@ impl fmt::Display for Condition {
             Self::Uses(count) => write!(formatter, "uses<={count}"),
             Self::Rate { count, window } => write!(formatter, "rate<={count}/{}", display_span(*window)),
             Self::Environment(name) => write!(formatter, "environment={name}"),
+            Self::Approval(patience) => write!(formatter, "approval={}", display_span(*patience)),
         }
     }
 }
@@ -240,6 +262,9 @@ mod tests {
             "rate<=100/1m",
             "rate<=1/500ms",
             "environment=production",
+            "approval=1s",
+            "approval=90s",
+            "approval=1h",
         ] {
             assert_eq!(text.parse::<Condition>().unwrap().to_string(), text);
         }
@@ -280,6 +305,12 @@ mod tests {
             "environment=",
             "environment=UP",
             "environment=a/b",
+            "approval",
+            "approval=",
+            "approval=60s",
+            "approval=999ms",
+            "approval=2h",
+            "approval=never",
             "weather=fine",
             &"x".repeat(10_000),
         ] {

@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::access::{NetworkHost, ResourceAccess};
 use super::condition::Condition;
-use super::grant_id::Expiry;
+use super::grant_id::{Expiry, GrantId};
 use super::limits::LimitSet;
 use super::source::Source;
 use crate::canonical::{self, CanonicalError};
@@ -32,7 +32,7 @@ pub(super) const PERMISSIONS_MAX: usize = 256 << 10;
 /// Each is compared on a call; more than an operator can oversee in one rule.
 const SCOPES_MAX: usize = 64;
 /// As many as there are kinds.
-const CONDITIONS_MAX: usize = 6;
+const CONDITIONS_MAX: usize = 7;
 /// More addresses than an agent with restricted access has business with.
 const HOSTS_MAX: usize = 64;
 
@@ -82,6 +82,12 @@ pub enum DocumentError {
         /// Whom the document is about.
         agent: AgentRef,
     },
+    /// An approval for what nobody waits for.
+    #[error("`{capability}` takes no approval: it cannot wait")]
+    NoApproval {
+        /// Which capability.
+        capability: Capability,
+    },
     /// Restricted network access without addresses, or addresses without restricted access.
     #[error("`networkHosts` and network access `restricted` go together; the access is `{network}`")]
     Hosts {
@@ -127,11 +133,24 @@ pub struct AgentPermissions {
     /// Where its rules were written. It decides nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
+    /// Which manifest it takes the place of, where it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub succession: Option<Succession>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_false(flag: &bool) -> bool {
     !flag
+}
+
+/// A manifest's place in a line of manifests, each of which took the place of the one before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Succession {
+    /// Whose place it takes: from the instant on at which this one is installed, that one does not count.
+    pub replaces: GrantId,
+    /// The first of the line. What its counted rules have used up stays used up.
+    pub origin: GrantId,
 }
 
 /// For which components a manifest counts.
@@ -281,6 +300,10 @@ impl CapabilityRule {
         if !capability.has_scope() && !self.scope.is_empty() {
             return Err(DocumentError::NoScope { capability });
         }
+        let is_asked = self.conditions.iter().any(|condition| matches!(condition, Condition::Approval(_)));
+        if is_asked && !can_wait(capability) {
+            return Err(DocumentError::NoApproval { capability });
+        }
         for item in &self.scope {
             // What denies may be as wide as it likes.
             if let ScopeItem::Allow(pattern) = item {
@@ -291,6 +314,12 @@ impl CapabilityRule {
         let kinds: Vec<_> = self.conditions.iter().map(std::mem::discriminant).collect();
         check_list(&kinds, CONDITIONS_MAX, "kinds of conditions", capability.as_str())
     }
+}
+
+/// Whether a call can wait for a person. What arrives is taken or left at once, as its sender waits for it; and a stream of
+/// hashes, which has no effect to approve, is judged at each of its parts.
+fn can_wait(capability: Capability) -> bool {
+    !matches!(capability, Capability::MessagingReceive | Capability::CryptoHash)
 }
 
 /// Lists are short (see their caps), so that comparing each with each costs nothing.

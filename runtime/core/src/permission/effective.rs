@@ -91,6 +91,8 @@ pub(super) struct Allowance {
     pub(super) expires: Expiry,
     /// The conditions that are plain facts.
     pub(super) conditions: Vec<Condition>,
+    /// How long a call waits for a person's approval, where it needs one.
+    pub(super) approval: Option<Duration>,
     pub(super) budget: Option<Budget>,
 }
 
@@ -295,6 +297,12 @@ impl Effective {
         held
     }
 
+    /// How long a call that this manifest's rule allows waits for an approval.
+    pub(super) fn patience(&self, capability: Capability, grant: GrantId) -> Option<Duration> {
+        let allowances = &self.rules(capability)?.allowances;
+        allowances.iter().find(|allowance| allowance.grant == grant)?.approval
+    }
+
     pub(super) fn rules(&self, capability: Capability) -> Option<&CapabilityRules> {
         self.rules.get(capability as usize)
     }
@@ -361,7 +369,8 @@ impl CapabilityRules {
             patterns: Patterns::new(patterns),
             not_before: permissions.not_before,
             expires: permissions.expires.earlier(rule.expiry),
-            conditions: rule.conditions.iter().filter(|condition| !condition.is_counted()).cloned().collect(),
+            conditions: rule.conditions.iter().filter(|condition| condition.is_fact()).cloned().collect(),
+            approval: rule.conditions.iter().find_map(Condition::patience),
             budget,
         });
     }
@@ -401,7 +410,8 @@ impl Budget {
                 Condition::Time { .. }
                 | Condition::Days(_)
                 | Condition::Trust(_)
-                | Condition::Environment(_) => {}
+                | Condition::Environment(_)
+                | Condition::Approval(_) => {}
             }
         }
         (budget.uses.is_some() || budget.rate.is_some()).then_some(budget)

@@ -9,6 +9,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::approval::{Approved, Unapproved};
 use super::condition::Condition;
 use super::effective::{Allowance, Budget, CapabilityRules, Effective};
 use super::grant_id::{Expiry, GrantId};
@@ -141,6 +142,13 @@ pub enum Reason {
         /// Which condition.
         condition: Condition,
     },
+    /// Nobody has approved it.
+    Approval {
+        /// Which manifest asks for an approval.
+        grant: GrantId,
+        /// Why there is none.
+        lack: Unapproved,
+    },
     /// It is allowed, and the keys that it needs are locked.
     Locked,
     /// It is granted, and there is no such secret.
@@ -167,6 +175,7 @@ impl Reason {
             Self::NotYetValid { .. } => "not-yet-valid",
             Self::Condition { .. } => "condition",
             Self::Exhausted { .. } => "exhausted",
+            Self::Approval { lack, .. } => lack.name(),
             Self::Locked => "locked",
             Self::NoSuchSecret => "no-such-secret",
             Self::SecretExpired => "secret-expired",
@@ -204,6 +213,9 @@ impl fmt::Display for Reason {
             Self::Exhausted { grant, condition } => {
                 write!(formatter, "`{condition}` of the grant {grant} is used up")
             }
+            Self::Approval { grant, lack } => {
+                write!(formatter, "the grant {grant} asks for an approval, {lack}")
+            }
             Self::Locked => formatter.write_str("the keys are locked"),
             Self::NoSuchSecret => formatter.write_str("it is granted, and the vault has no such secret"),
             Self::SecretExpired => formatter.write_str("it is granted, and the secret has ended"),
@@ -214,7 +226,8 @@ impl fmt::Display for Reason {
 /// Judges one call. Uses nothing up.
 #[must_use]
 pub fn evaluate(effective: &Effective, capability: Capability, scope: &str, facts: &Facts<'_>) -> Decision {
-    let judged = effective.judge(capability, scope, facts.now, facts.environment, |allowance, budget| {
+    let moment = Moment { now: facts.now, environment: facts.environment, approved: Approved::Unasked };
+    let judged = effective.judge(capability, scope, &moment, |allowance, budget, _| {
         budget.check(facts.usage.of(allowance.grant, capability))
     });
     match judged {
@@ -222,6 +235,23 @@ pub fn evaluate(effective: &Effective, capability: Capability, scope: &str, fact
         Ok(allowance) => Decision::Allowed { grant: allowance.grant },
         Err(reason) => Decision::Denied(reason),
     }
+}
+
+/// What a judgement needs to know of the moment besides what is used up.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment<'a> {
+    pub(super) now: Timestamp,
+    pub(super) environment: Option<&'a Name>,
+    pub(super) approved: Approved<'a>,
+}
+
+/// What a counted rule is looked at for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Use {
+    /// A call, which spends a use.
+    Call,
+    /// A question to a person, which spends none.
+    Question,
 }
 
 impl Budget {
@@ -242,20 +272,20 @@ impl Budget {
 }
 
 impl Effective {
-    /// The one place where a call is judged. `spend` is asked last, for a counted rule that allows otherwise.
+    /// The one place where a call is judged. `spend` is asked last, for a counted rule that allows otherwise; a person is
+    /// asked for what nothing else keeps from being allowed.
     pub(super) fn judge(
         &self,
         capability: Capability,
         scope: &str,
-        now: Timestamp,
-        environment: Option<&Name>,
-        mut spend: impl FnMut(&Allowance, &Budget) -> Result<(), Condition>,
+        moment: &Moment<'_>,
+        mut spend: impl FnMut(&Allowance, &Budget, Use) -> Result<(), Condition>,
     ) -> Result<&Allowance, Reason> {
         let has_scope = capability.has_scope();
         if !is_name(scope) || scope.is_empty() == has_scope {
             return Err(Reason::MalformedScope);
         }
-        if let Some(at) = self.ends.filter(|end| now >= *end) {
+        if let Some(at) = self.ends.filter(|end| moment.now >= *end) {
             return Err(Reason::ComponentExpired { at });
         }
         let rules = self.rules(capability).ok_or(Reason::NotDeclared)?;
@@ -274,12 +304,18 @@ impl Effective {
             if has_scope && !allowance.patterns.covers(scope) {
                 continue;
             }
-            let shortfall = match self.shortfall(allowance, now, environment) {
+            let is_approved = allowance.approval.is_none() || moment.approved.is_for(allowance.grant, scope);
+            let purpose = if is_approved { Use::Call } else { Use::Question };
+            let shortfall = match self.shortfall(allowance, moment) {
                 Some(shortfall) => shortfall,
-                None => match allowance.budget.as_ref().map_or(Ok(()), |budget| spend(allowance, budget)) {
-                    Ok(()) => return Ok(allowance),
-                    Err(condition) => Shortfall::Exhausted(allowance, condition),
-                },
+                None => {
+                    match allowance.budget.as_ref().map_or(Ok(()), |budget| spend(allowance, budget, purpose))
+                    {
+                        Ok(()) if is_approved => return Ok(allowance),
+                        Ok(()) => Shortfall::Unapproved(allowance),
+                        Err(condition) => Shortfall::Exhausted(allowance, condition),
+                    }
+                }
             };
             if shortfall.rank() > nearest.rank() {
                 nearest = shortfall;
@@ -304,12 +340,8 @@ impl Effective {
     }
 
     /// What keeps a rule that covers the scope from allowing, apart from its budget.
-    pub(super) fn shortfall<'a>(
-        &self,
-        allowance: &'a Allowance,
-        now: Timestamp,
-        environment: Option<&Name>,
-    ) -> Option<Shortfall<'a>> {
+    pub(super) fn shortfall<'a>(&self, allowance: &'a Allowance, moment: &Moment<'_>) -> Option<Shortfall<'a>> {
+        let now = moment.now;
         if let Expiry::At(end) = allowance.expires
             && now >= end
         {
@@ -321,7 +353,7 @@ impl Effective {
         allowance
             .conditions
             .iter()
-            .find(|condition| !condition.holds(now, self.level, environment))
+            .find(|condition| !condition.holds(now, self.level, moment.environment))
             .map(|condition| Shortfall::Condition(allowance, condition))
     }
 }
@@ -343,6 +375,7 @@ pub(super) enum Shortfall<'a> {
     NotYetValid(&'a Allowance),
     Condition(&'a Allowance, &'a Condition),
     Exhausted(&'a Allowance, Condition),
+    Unapproved(&'a Allowance),
 }
 
 impl Shortfall<'_> {
@@ -358,6 +391,7 @@ impl Shortfall<'_> {
             Self::NotYetValid(_) => 3,
             Self::Condition(..) => 4,
             Self::Exhausted(..) => 5,
+            Self::Unapproved(_) => 6,
         }
     }
 
@@ -371,6 +405,7 @@ impl Shortfall<'_> {
                 Reason::Condition { grant: rule.grant, condition: condition.clone() }
             }
             Self::Exhausted(rule, condition) => Reason::Exhausted { grant: rule.grant, condition },
+            Self::Unapproved(rule) => Reason::Approval { grant: rule.grant, lack: Unapproved::Needed },
         }
     }
 }

@@ -149,7 +149,8 @@ impl Reason {
             | Self::Expired { grant, .. }
             | Self::NotYetValid { grant, .. }
             | Self::Condition { grant, .. }
-            | Self::Exhausted { grant, .. } => Some(*grant),
+            | Self::Exhausted { grant, .. }
+            | Self::Approval { grant, .. } => Some(*grant),
             Self::Revoked
             | Self::MalformedScope
             | Self::ComponentExpired { .. }
@@ -177,7 +178,7 @@ impl Reason {
             | Self::ScopeNotCovered
             | Self::Expired { .. }
             | Self::NotYetValid { .. } => RefusedBy::Granted,
-            Self::Condition { .. } | Self::Exhausted { .. } => RefusedBy::Condition,
+            Self::Condition { .. } | Self::Exhausted { .. } | Self::Approval { .. } => RefusedBy::Condition,
             Self::Locked => RefusedBy::Keys,
             Self::NoSuchSecret | Self::SecretExpired => RefusedBy::Vault,
         }
@@ -302,6 +303,12 @@ fn considered(effective: &Effective, capability: Capability) -> Vec<ConsideredRu
         for condition in &allowance.conditions {
             says.push_str(&format!(", if {condition}"));
         }
+        if let Some(patience) = allowance.approval {
+            says.push_str(&format!(
+                ", if a person approves it within {}",
+                crate::clock::display_span(patience)
+            ));
+        }
         if let Some(uses) = allowance.budget.and_then(|budget| budget.uses) {
             says.push_str(&format!(", for {uses} uses"));
         }
@@ -367,6 +374,9 @@ fn change(
         }
         Reason::Exhausted { condition, .. } => {
             format!("a grant of more than `{condition}`: `{}`", grant_command())
+        }
+        Reason::Approval { .. } => {
+            format!("`kos approvals` and `kos approve` while a call waits, or `{}`", grant_command())
         }
         Reason::Locked => "`kos vault unlock`".to_owned(),
         Reason::NoSuchSecret | Reason::SecretExpired => {

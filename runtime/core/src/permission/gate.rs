@@ -3,15 +3,19 @@
 //! In scope: judging a call by the permissions, the clock and the counts of this moment, and the proof that it was
 //! allowed. Out of scope: the operations, which take that proof ([`Grant`]) as an argument.
 
+mod waiting;
+
 use std::marker::PhantomData;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use serde::Serialize;
 
+pub use self::waiting::{Asked, Waiting};
 use super::access::{NetworkHost, ResourceAccess};
+use super::approval::Approved;
 use super::condition::Condition;
 use super::effective::{Effective, Held};
-use super::evaluate::{Facts, Reason};
+use super::evaluate::{Facts, Moment, Reason, Use};
 use super::explain::{Explanation, explain};
 use super::grant_id::GrantId;
 use super::marker::CapabilityMarker;
@@ -191,7 +195,7 @@ impl Gate {
     /// [`Denied`], which the recorder has heard of by then.
     #[inline]
     pub fn authorize<'a, C: CapabilityMarker>(&'a self, scope: &'a str) -> Result<Grant<'a, C>, Denied> {
-        match self.judge(C::CAPABILITY, scope) {
+        match self.judge(C::CAPABILITY, scope, Approved::Unasked) {
             Ok(grant) => Ok(self.allow(scope, grant)),
             Err(reason) => Err(self.refuse(C::CAPABILITY, scope, reason)),
         }
@@ -212,8 +216,8 @@ impl Gate {
     }
 
     fn covers_in(&self, state: &State, capability: Capability, scope: &str) -> bool {
-        let now = self.clock.now();
-        let judged = state.effective.judge(capability, scope, now, self.environment.as_ref(), |_, _| Ok(()));
+        let moment = self.moment(Approved::Whoever);
+        let judged = state.effective.judge(capability, scope, &moment, |_, _, _| Ok(()));
         !state.is_revoked && judged.is_ok()
     }
 
@@ -227,7 +231,7 @@ impl Gate {
         &'a self,
         scopes: &[&'a str],
     ) -> Result<Grant<'a, C>, Denied> {
-        match self.judge_any(C::CAPABILITY, scopes) {
+        match self.judge_any(C::CAPABILITY, scopes, Approved::Unasked) {
             Ok((scope, grant)) => Ok(self.allow(scope, grant)),
             Err((scope, reason)) => Err(self.refuse(C::CAPABILITY, scope, reason)),
         }
@@ -320,8 +324,8 @@ impl Gate {
         explain(&state.effective, capability, scope, &facts)
     }
 
-    fn judge(&self, capability: Capability, scope: &str) -> Result<GrantId, Reason> {
-        self.judge_in(&self.read(), capability, scope)
+    fn judge(&self, capability: Capability, scope: &str, approved: Approved<'_>) -> Result<GrantId, Reason> {
+        self.judge_in(&self.read(), capability, scope, approved)
     }
 
     /// All forms are judged by the same permissions, whatever replaces them meanwhile.
@@ -329,6 +333,7 @@ impl Gate {
         &self,
         capability: Capability,
         scopes: &[&'a str],
+        approved: Approved<'_>,
     ) -> Result<(&'a str, GrantId), (&'a str, Reason)> {
         let state = self.read();
         if state.is_revoked {
@@ -339,7 +344,7 @@ impl Gate {
         }
         let mut nearest = ("", Reason::MalformedScope);
         for scope in scopes {
-            match self.judge_in(&state, capability, scope) {
+            match self.judge_in(&state, capability, scope, approved) {
                 Ok(grant) => return Ok((scope, grant)),
                 // The order of the reasons is the order in which they are looked at.
                 Err(reason) if reason > nearest.1 => nearest = (scope, reason),
@@ -350,24 +355,31 @@ impl Gate {
     }
 
     #[inline]
-    fn judge_in(&self, state: &State, capability: Capability, scope: &str) -> Result<GrantId, Reason> {
+    fn judge_in(
+        &self,
+        state: &State,
+        capability: Capability,
+        scope: &str,
+        approved: Approved<'_>,
+    ) -> Result<GrantId, Reason> {
         if state.is_revoked {
             return Err(Reason::Revoked);
         }
-        let now = self.clock.now();
+        let moment = self.moment(approved);
         let is_locked = capability.needs_keys() && self.lock.is_locked();
-        let spend = |_: &_, budget: &super::effective::Budget| -> Result<(), Condition> {
+        let spend = |_: &_, budget: &super::effective::Budget, purpose| -> Result<(), Condition> {
             match state.counters.get(budget.index) {
-                // What will not be done is not counted.
-                Some(counter) if is_locked => counter.check(budget, now),
-                Some(counter) => counter.spend(budget, now),
+                Some(counter) if !is_locked && purpose == Use::Call => counter.spend(budget, moment.now),
+                // What will not be done, or not yet, is not counted.
+                Some(counter) => counter.check(budget, moment.now),
                 // A rule without its counter allows nothing.
                 None => Err(Condition::Uses(0)),
             }
         };
-        let judged = state.effective.judge(capability, scope, now, self.environment.as_ref(), spend);
+        let judged = state.effective.judge(capability, scope, &moment, spend);
         match judged {
-            Ok(_) if is_locked => Err(Reason::Locked),
+            // Nobody is asked to approve what cannot be done.
+            Ok(_) | Err(Reason::Approval { .. }) if is_locked => Err(Reason::Locked),
             judged => judged.map(|allowance| allowance.grant),
         }
     }
@@ -378,6 +390,10 @@ impl Gate {
             observer(C::CAPABILITY, scope);
         }
         Grant { scope, grant, capability: PhantomData }
+    }
+
+    fn moment<'a>(&'a self, approved: Approved<'a>) -> Moment<'a> {
+        Moment { now: self.clock.now(), environment: self.environment.as_ref(), approved }
     }
 
     #[cold]

@@ -13,6 +13,8 @@
 //! uses that outlive the host process.
 
 mod access;
+mod approval;
+mod approvals;
 mod condition;
 mod denial;
 mod document;
@@ -44,15 +46,17 @@ mod tests;
 use std::path::PathBuf;
 
 pub use access::{MemoryAccess, MemoryAccessError, NetworkHost, NetworkHostError, ResourceAccess};
+pub use approval::{Approval, ApprovalError, Unapproved, granting};
+pub use approvals::{Answered, Approvals, Asking, PENDING_MAX, Pending, QuestionId, QuestionPlace, Verdict};
 pub use condition::{Condition, ConditionError, Days, Minute, RATE_MAX};
 pub use denial::{DenialCount, DenialLedger};
 pub use document::{
-    AgentPermissions, CapabilityRule, DocumentError, PERMISSIONS_TYPE, Pin, ScopeItem, SigningError,
+    AgentPermissions, CapabilityRule, DocumentError, PERMISSIONS_TYPE, Pin, ScopeItem, SigningError, Succession,
 };
 pub use effective::{Effective, Held};
 pub use evaluate::{Decision, Facts, Reason, Usage, Used, evaluate};
 pub use explain::{ConsideredRule, DecidingRule, Explanation, Missing, RefusedBy, explain};
-pub use gate::{Denied, Gate, Grant, Observer, OtherComponent, Recorder};
+pub use gate::{Asked, Denied, Gate, Grant, Observer, OtherComponent, Recorder, Waiting};
 pub use grant_id::{Expiry, GrantId, GrantIdError};
 pub use launch::LaunchRefusal;
 pub use learn::{Learner, Lesson, Use};

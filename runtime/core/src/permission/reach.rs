@@ -3,7 +3,9 @@
 //! In scope: looking, before a call is judged, whether any scope that begins in a given way could pass at this moment. Out
 //! of scope: the judgement itself ([`super::evaluate`]), which alone allows.
 
+use super::approval::Approved;
 use super::effective::{Budget, CapabilityRules, Effective};
+use super::evaluate::Moment;
 use crate::capability::Capability;
 use crate::clock::Timestamp;
 use crate::id::Name;
@@ -27,8 +29,9 @@ impl Effective {
         if is_ended || !rules.is_under_ceiling || stems.iter().any(|stem| rules.denies_all_of(stem)) {
             return false;
         }
+        let moment = Moment { now, environment, approved: Approved::Whoever };
         rules.allowances.iter().any(|allowance| {
-            self.shortfall(allowance, now, environment).is_none()
+            self.shortfall(allowance, &moment).is_none()
                 && allowance.budget.as_ref().is_none_or(&has_left)
                 && rules.shared(allowance).any(|shared| {
                     let mut met = stems.iter().filter_map(|stem| shared.intersection(stem));

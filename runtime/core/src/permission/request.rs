@@ -219,6 +219,7 @@ impl PermissionRequest {
             allow_rollback: self.allow_rollback,
             service: self.service,
             source: None,
+            succession: None,
         };
         permissions.to_bytes()?;
         Ok(permissions)

@@ -9,6 +9,7 @@ use kos_core::permission::marker::AuditNote;
 use tokio::sync::oneshot;
 
 use crate::agent::{Agent, Powers};
+use crate::approval::authorize;
 use crate::bindings::{Error, audit};
 use crate::outcome::Ended;
 use crate::rate::Rate;
@@ -22,7 +23,7 @@ const TEXT_BYTES: usize = 4096;
 impl audit::Host for Agent {
     async fn note(&mut self, topic: String, text: String) -> wasmtime::Result<Result<(), Error>> {
         self.calls = self.calls.saturating_add(1);
-        let grant = match self.powers.gate.authorize::<AuditNote>(&topic) {
+        let grant = match authorize::<AuditNote>(&self.powers, &topic).await {
             Ok(grant) => grant,
             Err(denied) => return Ok(Err(denied.into())),
         };

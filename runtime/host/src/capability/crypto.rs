@@ -14,6 +14,7 @@ use wasmtime::component::{Linker, LinkerInstance, Resource, ResourceType, WasmLi
 
 use super::call::{Answer, Call, enter, enter_with_key};
 use crate::agent::Agent;
+use crate::approval::authorize;
 use crate::bindings::crypto::Algorithm;
 
 #[expect(unreachable_pub, reason = "the generated bindings name it in public items of their own")]
@@ -29,8 +30,8 @@ pub(super) fn add_to_linker(linker: &mut Linker<Agent>) -> wasmtime::Result<()> 
     interface.func_wrap_async("sign", |call, (context, message): (String, WasmList<u8>)| {
         Box::new(sign(call, context, message))
     })?;
-    interface.func_wrap("verify", verify)?;
-    interface.func_wrap("seal", seal)?;
+    interface.func_wrap_async("verify", |call, arguments| Box::new(verify(call, arguments)))?;
+    interface.func_wrap_async("seal", |call, arguments| Box::new(seal(call, arguments)))?;
     interface.func_wrap_async("open", |call, (associated, sealed): (WasmList<u8>, WasmList<u8>)| {
         Box::new(open(call, associated, sealed))
     })
@@ -90,7 +91,7 @@ fn hasher_finish(mut call: Call<'_>, (hasher,): (Resource<Hasher>,)) -> Answer<V
 async fn sign(mut call: Call<'_>, context: String, message: WasmList<u8>) -> Answer<Vec<u8>> {
     enter_with_key(&mut call, &[context.len(), message.len()])?;
     let powers = std::sync::Arc::clone(&call.data().powers);
-    let grant = match powers.gate.authorize::<CryptoSign>(&context) {
+    let grant = match authorize::<CryptoSign>(&powers, &context).await {
         Ok(grant) => grant,
         Err(denied) => return Ok((Err(denied.into()),)),
     };
@@ -103,9 +104,10 @@ async fn sign(mut call: Call<'_>, context: String, message: WasmList<u8>) -> Ans
 
 type VerifyArguments = (String, String, WasmList<u8>, WasmList<u8>);
 
-fn verify(mut call: Call<'_>, (signer, context, message, signature): VerifyArguments) -> Answer<bool> {
+async fn verify(mut call: Call<'_>, (signer, context, message, signature): VerifyArguments) -> Answer<bool> {
     enter_with_key(&mut call, &[signer.len(), context.len(), message.len(), signature.len()])?;
-    let grant = match call.data().powers.gate.authorize::<CryptoVerify>(&signer) {
+    let powers = std::sync::Arc::clone(&call.data().powers);
+    let grant = match authorize::<CryptoVerify>(&powers, &signer).await {
         Ok(grant) => grant,
         Err(denied) => return Ok((Err(denied.into()),)),
     };
@@ -116,9 +118,10 @@ fn verify(mut call: Call<'_>, (signer, context, message, signature): VerifyArgum
 
 type SealArguments = (String, WasmList<u8>, WasmList<u8>);
 
-fn seal(mut call: Call<'_>, (recipient, associated, plaintext): SealArguments) -> Answer<Vec<u8>> {
+async fn seal(mut call: Call<'_>, (recipient, associated, plaintext): SealArguments) -> Answer<Vec<u8>> {
     enter_with_key(&mut call, &[recipient.len(), associated.len(), plaintext.len()])?;
-    let grant = match call.data().powers.gate.authorize::<CryptoSeal>(&recipient) {
+    let powers = std::sync::Arc::clone(&call.data().powers);
+    let grant = match authorize::<CryptoSeal>(&powers, &recipient).await {
         Ok(grant) => grant,
         Err(denied) => return Ok((Err(denied.into()),)),
     };
@@ -130,7 +133,7 @@ fn seal(mut call: Call<'_>, (recipient, associated, plaintext): SealArguments) -
 async fn open(mut call: Call<'_>, associated: WasmList<u8>, sealed: WasmList<u8>) -> Answer<Vec<u8>> {
     enter_with_key(&mut call, &[associated.len(), sealed.len()])?;
     let powers = std::sync::Arc::clone(&call.data().powers);
-    let grant = match powers.gate.authorize::<CryptoOpen>("") {
+    let grant = match authorize::<CryptoOpen>(&powers, "").await {
         Ok(grant) => grant,
         Err(denied) => return Ok((Err(denied.into()),)),
     };

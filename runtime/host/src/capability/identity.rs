@@ -4,20 +4,21 @@ use kos_core::permission::marker::{IdentityGrants, IdentitySelf};
 use kos_core::permission::{Gate, Grant, Held};
 
 use crate::agent::{Agent, Description};
+use crate::approval::authorize;
 use crate::bindings::Error;
 use crate::bindings::identity::{self, SelfDescription};
 
 impl identity::Host for Agent {
-    fn self_(&mut self) -> wasmtime::Result<Result<SelfDescription, Error>> {
+    async fn self_(&mut self) -> wasmtime::Result<Result<SelfDescription, Error>> {
         self.calls = self.calls.saturating_add(1);
-        let grant = self.powers.gate.authorize::<IdentitySelf>("");
+        let grant = authorize::<IdentitySelf>(&self.powers, "").await;
         Ok(grant.map(|grant| describe(&grant, &self.powers.description)).map_err(Error::from))
     }
 
-    fn grants(&mut self) -> wasmtime::Result<Result<Vec<identity::Grant>, Error>> {
+    async fn grants(&mut self) -> wasmtime::Result<Result<Vec<identity::Grant>, Error>> {
         self.calls = self.calls.saturating_add(1);
-        let gate = &self.powers.gate;
-        Ok(gate.authorize::<IdentityGrants>("").map(|grant| list(&grant, gate)).map_err(Error::from))
+        let grant = authorize::<IdentityGrants>(&self.powers, "").await;
+        Ok(grant.map(|grant| list(&grant, &self.powers.gate)).map_err(Error::from))
     }
 }
 

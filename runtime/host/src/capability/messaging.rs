@@ -19,6 +19,7 @@ use wasmtime::component::{Linker, WasmList};
 
 use super::call::{Answer, Call, enter, enter_with_key};
 use crate::agent::{Agent, Powers};
+use crate::approval::authorize_any;
 use crate::bindings::{DeliveryError, Error, Message};
 use crate::mailbox::{self, Delivery, Letters};
 use crate::router::{Peer, Router, Undelivered, borrowed};
@@ -86,8 +87,12 @@ async fn send(mut call: Call<'_>, (to, topic, payload): SendArguments) -> Delive
     enter_with_key(&mut call, &[to.len(), topic.len(), payload.len()])?;
     let (router, powers) = (Arc::clone(&call.data().messages.router), Arc::clone(&call.data().powers));
     let peer = router.peer(&to, &topic);
-    let (grant, topic, payload) = match allowed(&call, &powers, &peer, (&to, &topic, &payload)) {
-        Ok(allowed) => allowed,
+    let grant: Grant<'_, MessagingSend> = match authorize_any(&powers, &borrowed(&peer.forms)).await {
+        Ok(grant) => grant,
+        Err(denied) => return Ok((Err(denied.into()),)),
+    };
+    let (topic, payload) = match checked(&call, (&to, &topic, &payload)) {
+        Ok(checked) => checked,
         Err(error) => return Ok((Err(error),)),
     };
     let sent = async {
@@ -103,8 +108,12 @@ async fn request(mut call: Call<'_>, (to, topic, payload, deadline): RequestArgu
     enter_with_key(&mut call, &[to.len(), topic.len(), payload.len()])?;
     let (router, powers) = (Arc::clone(&call.data().messages.router), Arc::clone(&call.data().powers));
     let peer = router.peer(&to, &topic);
-    let (grant, topic, payload) = match allowed(&call, &powers, &peer, (&to, &topic, &payload)) {
-        Ok(allowed) => allowed,
+    let grant: Grant<'_, MessagingSend> = match authorize_any(&powers, &borrowed(&peer.forms)).await {
+        Ok(grant) => grant,
+        Err(denied) => return Ok((Err(denied.into()),)),
+    };
+    let (topic, payload) = match checked(&call, (&to, &topic, &payload)) {
+        Ok(checked) => checked,
         Err(error) => return Ok((Err(error),)),
     };
     let patience = waiting(deadline);
@@ -118,14 +127,11 @@ async fn request(mut call: Call<'_>, (to, topic, payload, deadline): RequestArgu
     Ok((answered.await,))
 }
 
-/// The proof that a call may be made, and its arguments.
-fn allowed<'a>(
+/// The arguments of a call that may be made.
+fn checked(
     call: &Call<'_>,
-    powers: &'a Powers,
-    peer: &'a Peer,
     (to, topic, payload): (&str, &str, &WasmList<u8>),
-) -> Result<(Grant<'a, MessagingSend>, Topic, Vec<u8>), DeliveryError> {
-    let grant = powers.gate.authorize_any(&borrowed(&peer.forms))?;
+) -> Result<(Topic, Vec<u8>), DeliveryError> {
     let invalid = |what: &str| DeliveryError::Invalid(what.into());
     if !Peer::is_named_by(to) {
         return Err(invalid("to"));
@@ -134,7 +140,7 @@ fn allowed<'a>(
     if payload.len() > BODY_MAX {
         return Err(invalid("payload"));
     }
-    Ok((grant, topic, payload.as_le_slice(call.as_context()).to_vec()))
+    Ok((topic, payload.as_le_slice(call.as_context()).to_vec()))
 }
 
 async fn receive(mut call: Call<'_>, deadline: u64) -> Answer<Option<Message>> {

@@ -20,6 +20,7 @@ use wasmtime::component::{Linker, LinkerInstance, WasmList};
 
 use super::call::{Answer, Call, enter_with_key, is_context};
 use crate::agent::Agent;
+use crate::approval::authorize;
 use crate::bindings::Error;
 use crate::bindings::vault::{Cipher, MacAlgorithm, Metadata};
 
@@ -52,7 +53,7 @@ fn add_using(interface: &mut LinkerInstance<'_, Agent>) -> wasmtime::Result<()> 
 async fn list(mut call: Call<'_>, pattern: String) -> Answer<Vec<Metadata>> {
     enter_with_key(&mut call, &[pattern.len()])?;
     let powers = Arc::clone(&call.data().powers);
-    Ok((match powers.gate.authorize::<VaultList>(&pattern) {
+    Ok((match authorize::<VaultList>(&powers, &pattern).await {
         Ok(grant) => access::list(grant, &powers).await,
         Err(denied) => Err(denied.into()),
     },))
@@ -63,7 +64,7 @@ type PutArguments = (String, WasmList<u8>, Option<u64>);
 async fn put(mut call: Call<'_>, (name, value, expires): PutArguments) -> Answer<()> {
     enter_with_key(&mut call, &[name.len(), value.len()])?;
     let powers = Arc::clone(&call.data().powers);
-    let grant = match powers.gate.authorize::<VaultPut>(&name) {
+    let grant = match authorize::<VaultPut>(&powers, &name).await {
         Ok(grant) => grant,
         Err(denied) => return Ok((Err(denied.into()),)),
     };
@@ -77,7 +78,7 @@ async fn put(mut call: Call<'_>, (name, value, expires): PutArguments) -> Answer
 async fn delete(mut call: Call<'_>, name: String) -> Answer<()> {
     enter_with_key(&mut call, &[name.len()])?;
     let powers = Arc::clone(&call.data().powers);
-    Ok((match powers.gate.authorize::<VaultDelete>(&name) {
+    Ok((match authorize::<VaultDelete>(&powers, &name).await {
         Ok(grant) => access::delete(grant, &powers).await,
         Err(denied) => Err(denied.into()),
     },))
@@ -92,7 +93,7 @@ async fn use_secret(
 ) -> Answer<Bytes> {
     enter_with_key(&mut call, lengths)?;
     let powers = Arc::clone(&call.data().powers);
-    let grant = match powers.gate.authorize::<VaultUse>(&name) {
+    let grant = match authorize::<VaultUse>(&powers, &name).await {
         Ok(grant) => grant,
         Err(denied) => return Ok((Err(denied.into()),)),
     };
@@ -153,7 +154,7 @@ async fn derive(call: Call<'_>, (name, context, length): (String, String, u32)) 
 async fn reveal(mut call: Call<'_>, name: String) -> Answer<Bytes> {
     enter_with_key(&mut call, &[name.len()])?;
     let powers = Arc::clone(&call.data().powers);
-    Ok((match powers.gate.authorize::<VaultReveal>(&name) {
+    Ok((match authorize::<VaultReveal>(&powers, &name).await {
         Ok(grant) => access::reveal(grant, &powers).await.map(handed),
         Err(denied) => Err(denied.into()),
     },))

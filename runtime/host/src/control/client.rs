@@ -155,6 +155,7 @@ pub(super) fn unexpected(host: String, answer: Answer) -> ControlError {
         Answer::Refused { cause } => cause,
         Answer::Runs { .. }
         | Answer::Done { .. }
+        | Answer::Questions { .. }
         | Answer::Delivered { .. }
         | Answer::Undelivered { .. }
         | Answer::Listening {}
@@ -180,7 +181,7 @@ pub(super) fn live_hosts(home: &Home) -> Result<Vec<String>, ControlError> {
 }
 
 /// Asks one host. None if it ended meanwhile.
-fn ask(home: &Home, host: &str, request: &Request) -> Result<Option<Answer>, ControlError> {
+pub(super) fn ask(home: &Home, host: &str, request: &Request) -> Result<Option<Answer>, ControlError> {
     ask_patiently(home, host, request, PATIENCE)
 }
 

@@ -5,6 +5,7 @@
 //!
 //! In scope: the protocol, its two ends, and closing the runs of hosts that died. Out of scope: what the requests do (`host`).
 
+mod approval;
 mod client;
 mod kill;
 mod listen;
@@ -22,9 +23,11 @@ use kos_core::home::Home;
 use kos_core::id::{Did, Name};
 use kos_core::kill_switch::Engagement;
 use kos_core::message::MESSAGE_MAX;
+use kos_core::permission::{Pending, QuestionId, Verdict};
 use kos_core::recovery;
 use serde::{Deserialize, Serialize};
 
+pub use approval::{HostQuestions, answer, questions};
 pub use client::{ControlError, RunningHost, Told, lock, ps, reload, stop, stop_all, unlock};
 pub use kill::{Killed, KilledHost, Manner, kill};
 pub use listen::listen;
@@ -63,6 +66,10 @@ enum Request {
     Unlock { with: Opening },
     /// End every run and launch nothing more. Two answers: how many there are, and that none executes any more.
     Kill { engagement: Engagement },
+    /// Which calls wait for a person?
+    Questions {},
+    /// A person's answer to one of them.
+    Answer { question: QuestionId, verdict: Verdict },
     /// Deliver a signed message, in base64; for a request, wait so many milliseconds for its answer.
     Message {
         #[serde(with = "base64_bytes")]
@@ -81,6 +88,8 @@ enum Answer {
     Runs { runs: Vec<RunningAgent>, environment: Option<Name>, locked: bool },
     /// It is done; `runs` were concerned.
     Done { runs: usize },
+    /// The calls that wait for a person.
+    Questions { questions: Vec<Pending> },
     /// The message lies in the mailbox; for a request, with its signed answer in base64.
     Delivered { reply: Option<String> },
     /// The message was not delivered, or its answer did not come: in one word.

@@ -12,11 +12,10 @@ use kos_core::custody::Unlock;
 use kos_core::durable::Lock;
 use zeroize::Zeroizing;
 
-use super::kill;
 use super::lock::{BY_REQUEST, LockError};
 use super::opening::Opening;
 use super::{Answer, REQUEST_BYTES, Request, RunKind, RunningAgent, lock_path, socket_path};
-use super::{listen, message};
+use super::{approval, kill, listen, message};
 use crate::host::Inner;
 use crate::refusal::Refusal;
 use crate::runs::ActiveRun;
@@ -148,6 +147,8 @@ fn answer(inner: &Inner, request: Request) -> Answer {
         }
         Request::Lock {} => told(inner.lock(BY_REQUEST)),
         Request::Unlock { with } => unlock(inner, with),
+        Request::Questions {} => Answer::Questions { questions: inner.desk.pending() },
+        Request::Answer { question, verdict } => approval::carry_out(inner, question, verdict),
         Request::Message { .. } | Request::Listen { .. } | Request::Kill { .. } => {
             Answer::Refused { cause: "this is answered by itself".into() }
         }

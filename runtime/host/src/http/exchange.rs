@@ -29,6 +29,7 @@ use super::tls::Tls;
 use super::watch::Watch;
 use super::{HEADER_BYTES, Place, Sent};
 use crate::agent::Powers;
+use crate::approval::authorize;
 
 /// The port of `https` (RFC 9110 section 4.2.2).
 const PORT: u16 = 443;
@@ -55,7 +56,7 @@ impl Exchange {
         }
         let scope = format!("{audience}/{}", request.method());
         let powers = Arc::clone(&self.powers);
-        let grant = powers.gate.authorize::<HttpRequest>(&scope).map_err(|_| Error::HttpRequestDenied)?;
+        let grant = authorize::<HttpRequest>(&powers, &scope).await.map_err(|_| Error::HttpRequestDenied)?;
         self.send(grant, request, &audience, Times::within(&options)).await
     }
 

@@ -20,6 +20,7 @@ use super::mask::Mask;
 use super::placeholder::Template;
 use crate::access::{Refused, access};
 use crate::agent::Powers;
+use crate::approval::authorize;
 
 /// Secrets in one request: a key, its name, a signature, and one to spare.
 const SECRETS: usize = 4;
@@ -76,7 +77,7 @@ impl Templates {
         }
         let mut secrets = Vec::with_capacity(self.0.len());
         for ((name, place, template), scope) in self.0.iter().zip(self.scopes(audience)) {
-            let grant = powers.gate.authorize::<VaultSend>(&scope).map_err(|denied| heard(&denied))?;
+            let grant = authorize::<VaultSend>(powers, &scope).await.map_err(|denied| heard(&denied))?;
             let secret = send(grant, powers, template.id(), audience).await?;
             let value = value(template, &secret)?;
             if let Some(field) = fields.iter_mut().filter(|(field, _)| *field == name).nth(*place) {

@@ -252,7 +252,7 @@ fn check_ceiling(
         )))
 }
 
-fn put_in_force(
+pub(in crate::command) fn put_in_force(
     session: &Session,
     envelope: &Envelope,
     permissions: &AgentPermissions,

@@ -66,6 +66,7 @@ fn grant(rules: &[(Capability, CapabilityRule)]) -> AgentPermissions {
         allow_rollback: false,
         service: None,
         source: None,
+        succession: None,
     }
 }
 
