@@ -9,6 +9,7 @@
 mod support;
 
 mod alerts;
+mod amend;
 mod approval;
 mod audit;
 mod author;

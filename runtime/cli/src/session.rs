@@ -144,7 +144,12 @@ impl Session {
         log.close()?;
         installed?;
         kos_host::control::reload(&self.home)
-            .doing("it is in force for new runs, but a running host could not be told")
+            .doing("it is in force for new runs, and not in every running host")
+            .map_err(|failure| {
+                failure
+                    .why("until that host ends, its runs go on by what was in force before")
+                    .remedy("end that host's process; `kos ps` shows the hosts that answer")
+            })
     }
 
     /// Writes one entry.

@@ -18,8 +18,8 @@ const CONFIG_VERSION: u32 = 1;
 /// Room for hundreds of operators.
 const CONFIG_MAX: u64 = 64 * 1024;
 /// The directories of a home.
-const DIRECTORIES: [&str; 10] =
-    ["keys", "agents", "grants", "trust", "vault", "log", "messages", "storage", "cache", "run"];
+const DIRECTORIES: [&str; 11] =
+    ["keys", "agents", "grants", "uses", "trust", "vault", "log", "messages", "storage", "cache", "run"];
 
 /// Why a home cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -207,6 +207,12 @@ impl Home {
     #[must_use]
     pub fn grants(&self) -> PathBuf {
         self.root.join("grants")
+    }
+
+    /// Where the counts of used grants lie.
+    #[must_use]
+    pub fn uses(&self) -> PathBuf {
+        self.root.join("uses")
     }
 
     /// Where the signed trust store lies.

@@ -325,7 +325,8 @@ impl Inner {
     /// The counts of uses of an agent, which all its runs share.
     pub(crate) fn uses(&self, component: &VerifiedComponent) -> Arc<UseLedger> {
         let mut uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(uses.entry(component.agent()).or_insert_with(|| Arc::new(UseLedger::new())))
+        let kept = || Arc::new(UseLedger::kept_in(self.home.uses()));
+        Arc::clone(uses.entry(component.agent()).or_insert_with(kept))
     }
 
     /// Notes a refusal by policy in the log. It is refused either way.

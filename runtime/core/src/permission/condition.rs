@@ -23,7 +23,7 @@ const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 const EPOCH_DAY: u64 = 3;
 /// Each call within a rate's window is remembered by its instant: 8 bytes each, so 80 KB for a rule at most.
 pub const RATE_MAX: u32 = 10_000;
-/// A window is remembered in memory only, so one that outlasts a day would promise more than it keeps.
+/// A window is remembered by what was taken of it; nobody oversees one that outlasts a day.
 const RATE_WINDOW_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// A person needs longer than that to read a question.
 const PATIENCE_MIN: Duration = Duration::from_secs(1);
@@ -111,7 +111,7 @@ pub enum Condition {
     Days(Days),
     /// `trust>=partner`: while the component's author has at least this level.
     Trust(TrustLevel),
-    /// `uses<=N`: for so many calls of one host process.
+    /// `uses<=N`: for so many calls, by however many host processes.
     Uses(u64),
     /// `rate<=N/1m`: for at most so many calls in any window of this length.
     Rate {

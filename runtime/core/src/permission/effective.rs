@@ -124,6 +124,8 @@ impl Patterns {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Budget {
     pub(super) index: usize,
+    /// The first manifest of the line that the rule's manifest continues, under which its uses are counted.
+    pub(super) origin: GrantId,
     pub(super) uses: Option<u64>,
     pub(super) rate: Option<(u32, Duration)>,
 }
@@ -362,7 +364,8 @@ impl CapabilityRules {
                 }
             }
         }
-        let budget = Budget::of(&rule.conditions, *counted_rules);
+        let origin = permissions.succession.map_or(grant, |succession| succession.origin);
+        let budget = Budget::of(&rule.conditions, *counted_rules, origin);
         *counted_rules += usize::from(budget.is_some());
         self.allowances.push(Allowance {
             grant,
@@ -401,8 +404,8 @@ impl CapabilityRules {
 }
 
 impl Budget {
-    fn of(conditions: &[Condition], index: usize) -> Option<Self> {
-        let mut budget = Self { index, uses: None, rate: None };
+    fn of(conditions: &[Condition], index: usize, origin: GrantId) -> Option<Self> {
+        let mut budget = Self { index, origin, uses: None, rate: None };
         for condition in conditions {
             match condition {
                 Condition::Uses(count) => budget.uses = Some(*count),

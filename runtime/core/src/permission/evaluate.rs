@@ -38,7 +38,7 @@ pub struct Usage(BTreeMap<(GrantId, Capability), Used>);
 /// How often one rule has been used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Used {
-    /// Since the host was started.
+    /// Since the first manifest of the rule's line was installed.
     pub uses: u64,
     /// Within the window of the rule's rate, up to the present.
     pub recent: u32,

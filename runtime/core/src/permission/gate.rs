@@ -137,7 +137,7 @@ impl State {
         let counters = effective
             .counted()
             .iter()
-            .map(|(grant, capability, _)| ledger.counter(*grant, *capability))
+            .map(|(_, capability, budget)| ledger.counter(budget.origin, *capability))
             .collect();
         Self { effective, counters, is_revoked: false }
     }

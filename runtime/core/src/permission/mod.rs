@@ -9,10 +9,10 @@
 //! storage and memory are what any manifest in force opens.
 //!
 //! Source: the project's specification, `AgentPermissions`. Keeps I2 (deny by default), I3 (one gate) and I4 (judged at
-//! each call). Out of scope: writing the log, which the caller does before a change takes effect (I5), and counts of
-//! uses that outlive the host process.
+//! each call). Out of scope: writing the log, which the caller does before a change takes effect (I5).
 
 mod access;
+mod amend;
 mod approval;
 mod approvals;
 mod condition;
@@ -23,6 +23,7 @@ mod evaluate;
 mod explain;
 mod gate;
 mod grant_id;
+mod kept_uses;
 mod launch;
 mod learn;
 mod limit_name;
@@ -46,6 +47,7 @@ mod tests;
 use std::path::PathBuf;
 
 pub use access::{MemoryAccess, MemoryAccessError, NetworkHost, NetworkHostError, ResourceAccess};
+pub use amend::{AmendError, Extension, Named, Narrowing, extended, narrowed};
 pub use approval::{Approval, ApprovalError, Unapproved, granting};
 pub use approvals::{Answered, Approvals, Asking, PENDING_MAX, Pending, QuestionId, QuestionPlace, Verdict};
 pub use condition::{Condition, ConditionError, Days, Minute, RATE_MAX};
@@ -67,7 +69,7 @@ pub use request::{Issuance, PermissionRequest, PinKind, When};
 pub use request_error::{RequestError, ValueError};
 pub use revocation::{REVOCATIONS_TYPE, Revocations, RevokedGrant};
 pub use source::{Place, RuleLines, Source};
-pub use store::{ListedGrant, Standing, install, list, revoke};
+pub use store::{ListedGrant, Standing, install, list, revoke, supersede};
 pub use usage::UseLedger;
 pub use verified::{VerifiedGrant, VerifiedPermissions};
 
@@ -159,6 +161,22 @@ pub enum PermissionError {
         grant: GrantId,
         /// When and why.
         revoked: RevokedGrant,
+    },
+    /// Another grant has taken its place, and it does not come back.
+    #[error("the grant {by} has taken the place of the grant {grant}")]
+    Superseded {
+        /// Which one.
+        grant: GrantId,
+        /// By which one.
+        by: GrantId,
+    },
+    /// It says that it takes the place of a grant that it cannot follow.
+    #[error("the grant {grant} cannot take the place of {replaces}, which is no grant in force of this agent and line")]
+    Succession {
+        /// Which one.
+        grant: GrantId,
+        /// Whose place.
+        replaces: GrantId,
     },
     /// There is no such grant.
     #[error("there is no grant {grant}; `kos grants list` shows those that there are")]

@@ -3,12 +3,13 @@
 //! In scope: installing, listing, revoking. Out of scope: the log, in which the caller notes the change first (I5).
 //! A file that is not what its name says stops every launch rather than being passed over: it could hold a denial.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use super::PermissionError;
-use super::document::AgentPermissions;
+use super::document::{AgentPermissions, Succession};
 use super::grant_id::{Expiry, GrantId};
 use super::revocation::{FLOOR_FILE, LIST_FILE, LOCK_FILE, Revocations, RevokedGrant};
 use super::verified::VerifiedGrant;
@@ -49,6 +50,11 @@ pub enum Standing {
     },
     /// It counts no longer, its denials neither.
     Revoked(RevokedGrant),
+    /// Another grant has taken its place.
+    Superseded {
+        /// Which one.
+        by: GrantId,
+    },
 }
 
 /// Verifies an envelope and puts the grant in force. The same grant may be installed again.
@@ -70,6 +76,7 @@ pub fn install(
     if let Some(revoked) = Revocations::load(home, config)?.find(grant.id()) {
         return Err(PermissionError::Revoked { grant: grant.id(), revoked: revoked.clone() });
     }
+    check_succession(home, config, &grant)?;
     let bytes = envelope.to_bytes().map_err(|source| PermissionError::Envelope { source })?;
     let _lock = Lock::exclusive(&home.grants().join(LOCK_FILE))?;
     if files(home)?.len() >= GRANTS_MAX {
@@ -85,14 +92,17 @@ pub fn install(
 /// [`PermissionError`] when one of them does not verify.
 pub fn list(home: &Home, config: &HostConfig, now: Timestamp) -> Result<Vec<ListedGrant>, PermissionError> {
     let revocations = Revocations::load(home, config)?;
-    let mut listed = Vec::new();
+    let mut grants = Vec::new();
     for (path, id) in files(home)? {
         let (envelope, _) = read(&path, id)?;
-        let grant = VerifiedGrant::verify(envelope, config)?;
-        let standing = Standing::of(&grant, &revocations, now);
-        listed.push(ListedGrant { grant, standing });
+        grants.push(VerifiedGrant::verify(envelope, config)?);
     }
-    Ok(listed)
+    let superseded = superseded(&grants);
+    let standing = |grant: &VerifiedGrant| match superseded.get(&grant.id()) {
+        Some(by) => Standing::Superseded { by: *by },
+        None => Standing::of(grant, &revocations, now),
+    };
+    Ok(grants.into_iter().map(|grant| ListedGrant { standing: standing(&grant), grant }).collect())
 }
 
 /// Revokes a grant: from the return on it counts for no launch; live hosts are told of it by the caller. To be signed by
@@ -115,7 +125,79 @@ pub fn revoke(
     if current.find(grant).is_some() {
         return Ok(current);
     }
-    Revocations::install(home, config, &current.with(grant, reason, now).sign(signers)?)
+    let next = retired(home, config, current.with(grant, reason, now), now)?;
+    Revocations::install(home, config, &next.sign(signers)?)
+}
+
+/// Puts a grant in force that takes the place of another. The switch is the one renaming of the new grant's file: before it
+/// the old one counts, from it on the new one, and at no instant both or neither. The old one is revoked after that, so that
+/// it does not come back though the new one's file be taken away; a crash in between leaves that to the next revocation.
+///
+/// # Errors
+/// [`PermissionError`] as [`install`] and [`revoke`].
+pub fn supersede(
+    home: &Home,
+    config: &HostConfig,
+    envelope: &Envelope,
+    now: Timestamp,
+    signers: &[&dyn Signer],
+) -> Result<VerifiedGrant, PermissionError> {
+    let grant = install(home, config, envelope, now)?;
+    let next = retired(home, config, Revocations::load(home, config)?, now)?;
+    Revocations::install(home, config, &next.sign(signers)?)?;
+    Ok(grant)
+}
+
+/// The list with every grant on it whose place another has taken.
+fn retired(
+    home: &Home,
+    config: &HostConfig,
+    mut list: Revocations,
+    now: Timestamp,
+) -> Result<Revocations, PermissionError> {
+    for listed in self::list(home, config, now)? {
+        if let Standing::Superseded { by } = listed.standing
+            && list.find(listed.grant.id()).is_none()
+        {
+            list = list.with(listed.grant.id(), &format!("replaced by {by}"), now);
+        }
+    }
+    Ok(list)
+}
+
+/// Which grants others have taken the place of. That those were revoked since, or have ended, brings none of them back.
+pub(super) fn superseded(grants: &[VerifiedGrant]) -> BTreeMap<GrantId, GrantId> {
+    let replaced = |grant: &VerifiedGrant| {
+        let succession = grant.permissions().succession?;
+        let is_same_agent = |other: &VerifiedGrant| {
+            other.id() == succession.replaces && other.permissions().agent_id == grant.permissions().agent_id
+        };
+        grants.iter().any(is_same_agent).then_some((succession.replaces, grant.id()))
+    };
+    grants.iter().filter_map(replaced).collect()
+}
+
+/// A grant takes the place of one that counts, of the same agent and line, and of which no other has taken it.
+fn check_succession(home: &Home, config: &HostConfig, grant: &VerifiedGrant) -> Result<(), PermissionError> {
+    let id = grant.id();
+    let grants = read_of(home, config, &grant.permissions().agent_id)?;
+    let superseded = superseded(&grants);
+    if let Some(by) = superseded.get(&id) {
+        return Err(PermissionError::Superseded { grant: id, by: *by });
+    }
+    let Some(Succession { replaces, origin }) = grant.permissions().succession else { return Ok(()) };
+    if grants.iter().any(|known| known.id() == id) {
+        return Ok(());
+    }
+    let is_revoked = Revocations::load(home, config)?.find(replaces).is_some();
+    let is_followed = |known: &VerifiedGrant| {
+        let line = known.permissions().succession.map_or(known.id(), |succession| succession.origin);
+        known.id() == replaces && line == origin
+    };
+    if is_revoked || superseded.contains_key(&replaces) || !grants.iter().any(is_followed) {
+        return Err(PermissionError::Succession { grant: id, replaces });
+    }
+    Ok(())
 }
 
 /// The verified grants of one agent. Those of others are checked for being what their names say, and not verified: they

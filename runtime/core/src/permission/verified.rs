@@ -127,8 +127,10 @@ impl VerifiedPermissions {
     ) -> Result<Self, PermissionError> {
         let revocations = Revocations::load(home, config)?;
         let mut loaded = Self { grants: Vec::new(), pinned_elsewhere: Vec::new() };
-        for grant in store::read_of(home, config, agent)? {
-            if revocations.find(grant.id).is_some() {
+        let installed = store::read_of(home, config, agent)?;
+        let superseded = store::superseded(&installed);
+        for grant in installed {
+            if revocations.find(grant.id).is_some() || superseded.contains_key(&grant.id) {
                 continue;
             }
             grant.check_issued(now)?;

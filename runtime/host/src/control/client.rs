@@ -40,6 +40,14 @@ pub enum ControlError {
         /// What it said.
         cause: String,
     },
+    /// Some hosts were told, and some could not be.
+    #[error("{silent} ({told} other running hosts did it)")]
+    Untold {
+        /// How many did it.
+        told: usize,
+        /// Which did not, and why.
+        silent: String,
+    },
     /// The request cannot be made.
     #[error("a running host cannot be asked this: {cause}")]
     Request {
@@ -135,19 +143,23 @@ pub fn unlock(home: &Home, with: &Unlock) -> Result<Told, ControlError> {
 
 /// Tells every live host, also when one of them fails.
 fn tell(home: &Home, request: &Request) -> Result<Told, ControlError> {
-    let (mut sum, mut hosts, mut failed) = (0_usize, 0_usize, None);
+    let (mut sum, mut hosts, mut failed) = (0_usize, 0_usize, Vec::new());
     for host in live_hosts(home)? {
         match ask(home, &host, request) {
             Ok(Some(Answer::Done { runs })) => {
                 sum = sum.saturating_add(runs);
                 hosts = hosts.saturating_add(1);
             }
-            Ok(Some(other)) => failed = Some(unexpected(host, other)),
+            Ok(Some(other)) => failed.push(unexpected(host, other)),
             Ok(None) => {}
-            Err(error) => failed = Some(error),
+            Err(error) => failed.push(error),
         }
     }
-    failed.map_or(Ok(Told { hosts, runs: sum }), Err)
+    if failed.is_empty() {
+        return Ok(Told { hosts, runs: sum });
+    }
+    let silent = failed.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    Err(ControlError::Untold { told: hosts, silent })
 }
 
 pub(super) fn unexpected(host: String, answer: Answer) -> ControlError {
@@ -204,6 +216,10 @@ pub(super) fn ask_patiently(
 
 fn exchange(socket: &Path, request: &Request, patience: Duration) -> std::io::Result<Vec<u8>> {
     let mut stream = through_directory(socket, |short| UnixStream::connect(short))?;
+    // Whoever listens there must be the home's owner too, as what is said may be a secret.
+    if rustix::net::sockopt::socket_peercred(&stream)?.uid != rustix::process::geteuid() {
+        return Err(std::io::ErrorKind::PermissionDenied.into());
+    }
     stream.set_read_timeout(Some(patience))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     stream.write_all(&written(request)?)?;

@@ -9,7 +9,7 @@ use clap::Args;
 use kos_core::capability::Capability;
 use kos_core::clock::{Clock as _, SystemClock};
 use kos_core::id::Name;
-use kos_core::permission::{Explanation, Facts, RefusedBy, Usage, explain};
+use kos_core::permission::{Explanation, Facts, RefusedBy, UseLedger, explain};
 
 use super::Ended;
 use crate::component;
@@ -62,7 +62,8 @@ impl Explain {
         let judged = component::judge(&home, &config, component::read(path, None)?, now)
             .doing("the component may not run, whatever it would use")?;
         let environment = self.environment.as_ref();
-        let facts = Facts { now, environment, usage: Usage::NONE, is_locked: false };
+        let usage = UseLedger::kept_in(home.uses()).usage(&judged.effective, now);
+        let facts = Facts { now, environment, usage: &usage, is_locked: false };
         let mut explanation = explain(&judged.effective, capability, scope, &facts);
         explanation.change = explanation.change.replace("AGENT.wasm", &path.display().to_string());
         context.output.answer(&explanation, || for_person(&explanation))?;

@@ -286,7 +286,7 @@ fn revoke_others(
     let is_other = |listed: &ListedGrant| {
         listed.grant.id() != id
             && listed.grant.permissions().agent_id == permissions.agent_id
-            && !matches!(listed.standing, Standing::Revoked(_))
+            && !matches!(listed.standing, Standing::Revoked(_) | Standing::Superseded { .. })
     };
     let mut hosts = 0;
     let listed = permission::list(&session.home, &session.config, session.clock.now())?;

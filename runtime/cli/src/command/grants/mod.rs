@@ -1,5 +1,6 @@
 //! `kos grants`: what was granted, and its withdrawal.
 
+mod amend;
 pub(super) mod revoke;
 
 use std::process::ExitCode;
@@ -22,6 +23,10 @@ pub enum Grants {
     List(ListGrants),
     /// Show one grant in full.
     Show(ShowGrant),
+    /// Take some of a grant away: capabilities, scopes, time, limits.
+    Narrow(amend::NarrowGrant),
+    /// Add to a grant: capabilities, scopes, time.
+    Extend(amend::ExtendGrant),
     /// Withdraw a grant; in force on the next call of a running agent.
     Revoke(revoke::RevokeGrant),
     /// Put revocations in force that were signed elsewhere.
@@ -37,6 +42,8 @@ impl Grants {
         match self {
             Self::List(command) => command.run(context),
             Self::Show(command) => command.run(context),
+            Self::Narrow(command) => command.run(context),
+            Self::Extend(command) => command.run(context),
             Self::Revoke(command) => command.run(context),
             Self::Install(command) => command.run(context),
         }
@@ -153,6 +160,7 @@ fn standing(standing: &Standing) -> String {
         Standing::InForce => "in force".to_owned(),
         Standing::NotYet { from } => format!("begins at {}", to_second(*from)),
         Standing::Expired { at } => format!("ended at {}", to_second(*at)),
+        Standing::Superseded { by } => format!("replaced by {by}"),
         Standing::Revoked(revoked) => format!("revoked at {}: {}", to_second(revoked.at), revoked.reason),
     }
 }

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod amend;
+mod approvals;
 mod document;
 mod evaluate;
 mod gate;
@@ -9,6 +11,7 @@ mod reach;
 mod reference;
 mod request;
 mod store;
+mod uses;
 mod whole;
 
 use std::collections::BTreeMap;

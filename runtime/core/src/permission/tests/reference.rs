@@ -61,6 +61,9 @@ fn condition_fails(condition: &str, world: &World<'_>, used: (u64, u64)) -> Opti
     if let Some(name) = condition.strip_prefix("environment=") {
         return (world.environment != Some(name)).then_some("condition");
     }
+    if condition.starts_with("approval=") {
+        return Some("approval-needed");
+    }
     if let Some(most) = condition.strip_prefix("uses<=") {
         return (used.0 >= most.parse().unwrap()).then_some("exhausted");
     }
@@ -115,7 +118,7 @@ fn reference(
             .iter()
             .filter_map(|text| condition_fails(text.as_str().unwrap(), world, used))
             .collect();
-        failures.sort_unstable();
+        failures.sort_unstable_by_key(|failure| (*failure == "approval-needed", *failure));
         if ends.into_iter().flatten().any(|end| world.now >= end) {
             reasons.push("expired");
         } else if world.now < grant["notBefore"].as_u64().unwrap() {
@@ -126,8 +129,15 @@ fn reference(
             allowing.push(id.clone());
         }
     }
-    const NEARER: [&str; 6] =
-        ["not-granted", "scope-not-covered", "expired", "not-yet-valid", "condition", "exhausted"];
+    const NEARER: [&str; 7] = [
+        "not-granted",
+        "scope-not-covered",
+        "expired",
+        "not-yet-valid",
+        "condition",
+        "exhausted",
+        "approval-needed",
+    ];
     let nearest = reasons.into_iter().max_by_key(|reason| NEARER.iter().position(|known| known == reason));
     if allowing.is_empty() { Err(nearest.unwrap()) } else { Ok(allowing) }
 }
@@ -163,7 +173,8 @@ impl Luck {
 
 const SCOPES: [&str; 9] = ["a", "ab", "abc", "a*", "ab*", "*", "b", "api", "api*"];
 const CALLED: [&str; 12] = ["a", "ab", "abc", "b", "c", "api", "apix", "ap", "", "a\0", "é", "a*"];
-const CONDITIONS: [&str; 10] = [
+const CONDITIONS: [&str; 11] = [
+    "approval=1m",
     "time:08:00-18:00",
     "time:22:00-06:00",
     "days:mon,fri",

@@ -10,14 +10,14 @@ use crate::home::{Home, HostConfig};
 
 const SIGN: Capability = Capability::CryptoSign;
 
-struct World {
+pub(super) struct World {
     _folder: tempfile::TempDir,
-    home: Home,
-    config: HostConfig,
+    pub(super) home: Home,
+    pub(super) config: HostConfig,
 }
 
 /// A home whose operators have the keys 9 and 8, of whom `threshold` must sign.
-fn world(threshold: usize) -> World {
+pub(super) fn world(threshold: usize) -> World {
     let folder = tempfile::tempdir().unwrap();
     let home = Home::create(folder.path().join("home")).unwrap();
     let operators = vec![key(9).did(), key(8).did()];
@@ -26,19 +26,19 @@ fn world(threshold: usize) -> World {
 }
 
 impl World {
-    fn install(&self, envelope: &Envelope) -> Result<VerifiedGrant, PermissionError> {
+    pub(super) fn install(&self, envelope: &Envelope) -> Result<VerifiedGrant, PermissionError> {
         super::install(&self.home, &self.config, envelope, at(2_000))
     }
 
-    fn load(&self) -> Result<VerifiedPermissions, PermissionError> {
+    pub(super) fn load(&self) -> Result<VerifiedPermissions, PermissionError> {
         VerifiedPermissions::load_for(&self.home, &self.config, &agent(), &component(), at(2_000))
     }
 
-    fn file(&self, id: GrantId) -> PathBuf {
+    pub(super) fn file(&self, id: GrantId) -> PathBuf {
         self.home.grants().join(format!("{id}.json"))
     }
 
-    fn revoke(&self, id: GrantId) -> Result<Revocations, PermissionError> {
+    pub(super) fn revoke(&self, id: GrantId) -> Result<Revocations, PermissionError> {
         super::revoke(&self.home, &self.config, id, "no longer wanted", at(3_000), &[&key(9)])
     }
 
@@ -46,7 +46,7 @@ impl World {
         fs::read(self.home.grants().join(name)).unwrap()
     }
 
-    fn put(&self, name: &str, bytes: &[u8]) {
+    pub(super) fn put(&self, name: &str, bytes: &[u8]) {
         fs::write(self.home.grants().join(name), bytes).unwrap();
     }
 }
