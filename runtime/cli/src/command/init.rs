@@ -29,7 +29,7 @@ use crate::unlock::{UnlockArguments, key_file_slot};
 /// There until `host.json` is.
 const MARKER: &str = ".unfinished";
 /// What an attempt may leave behind.
-const LEFTOVERS: [&str; 12] = [
+const LEFTOVERS: [&str; 13] = [
     "slots.json",
     "keys",
     "agents",
@@ -38,6 +38,7 @@ const LEFTOVERS: [&str; 12] = [
     "vault",
     "log",
     "messages",
+    "uses",
     "storage",
     "cache",
     "run",
