@@ -14,8 +14,8 @@ use kos_core::crypto;
 use kos_core::log::{Event, EventType, PartyType};
 use kos_core::permission::marker::CapabilityMarker;
 use kos_core::permission::{
-    Answered, Approvals, Asked, Asking, Denied, Grant, Pending, QuestionPlace, QuestionId, Unapproved, Verdict,
-    Waiting,
+    Answered, Approvals, Asked, Asking, Denied, Grant, Pending, QuestionId, QuestionPlace, Unapproved,
+    Verdict, Waiting,
 };
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep_until};

@@ -340,7 +340,11 @@ impl Effective {
     }
 
     /// What keeps a rule that covers the scope from allowing, apart from its budget.
-    pub(super) fn shortfall<'a>(&self, allowance: &'a Allowance, moment: &Moment<'_>) -> Option<Shortfall<'a>> {
+    pub(super) fn shortfall<'a>(
+        &self,
+        allowance: &'a Allowance,
+        moment: &Moment<'_>,
+    ) -> Option<Shortfall<'a>> {
         let now = moment.now;
         if let Expiry::At(end) = allowance.expires
             && now >= end

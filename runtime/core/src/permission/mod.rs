@@ -53,7 +53,8 @@ pub use approvals::{Answered, Approvals, Asking, PENDING_MAX, Pending, QuestionI
 pub use condition::{Condition, ConditionError, Days, Minute, RATE_MAX};
 pub use denial::{DenialCount, DenialLedger};
 pub use document::{
-    AgentPermissions, CapabilityRule, DocumentError, PERMISSIONS_TYPE, Pin, ScopeItem, SigningError, Succession,
+    AgentPermissions, CapabilityRule, DocumentError, PERMISSIONS_TYPE, Pin, ScopeItem, SigningError,
+    Succession,
 };
 pub use effective::{Effective, Held};
 pub use evaluate::{Decision, Facts, Reason, Usage, Used, evaluate};
@@ -171,7 +172,9 @@ pub enum PermissionError {
         by: GrantId,
     },
     /// It says that it takes the place of a grant that it cannot follow.
-    #[error("the grant {grant} cannot take the place of {replaces}, which is no grant in force of this agent and line")]
+    #[error(
+        "the grant {grant} cannot take the place of {replaces}, which is no grant in force of this agent and line"
+    )]
     Succession {
         /// Which one.
         grant: GrantId,

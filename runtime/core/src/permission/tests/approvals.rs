@@ -38,7 +38,7 @@ fn enter(
     desk: &Arc<Approvals>,
     asking: Asking,
     number: usize,
-) -> Result<(Place, Receiver<Answered>), Unapproved> {
+) -> Result<(QuestionPlace, Receiver<Answered>), Unapproved> {
     let (hears, answers) = channel();
     let place = desk.enter(asking, name(number), (at(2_000), PATIENCE), move |answered| {
         let _ = hears.send(answered);
