@@ -34,10 +34,11 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) fn start(inner: &Arc<Inner>) -> Result<Self, Refusal> {
         let system = |error: std::io::Error| Refusal::System { cause: format!("no control socket: {error}") };
-        let lock = lock_path(&inner.home, &inner.id);
-        let held = Lock::exclusive(&lock)?;
+        // A host is taken to live while its lock is held, so the socket is there before the lock is, and after it is gone.
         let socket = socket_path(&inner.home, &inner.id);
         let listener = bind(&socket).map_err(system)?;
+        let lock = lock_path(&inner.home, &inner.id);
+        let held = Lock::exclusive(&lock)?;
         let host = Arc::downgrade(inner);
         std::thread::Builder::new()
             .name("kos-control".into())
@@ -51,8 +52,8 @@ impl Drop for Server {
     fn drop(&mut self) {
         // Wakes the thread, which then sees that the host is gone.
         drop(super::client::through_directory(&self.socket, |short| UnixStream::connect(short)));
-        drop(fs::remove_file(&self.socket));
         drop(fs::remove_file(&self.lock));
+        drop(fs::remove_file(&self.socket));
     }
 }
 
