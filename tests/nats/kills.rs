@@ -1,4 +1,5 @@
-//! Hosts and servers that are killed: what a server took is handled, and what was handled is not handled again (I8).
+//! Hosts and servers that are killed: what a server took is handled, and again only where the host that had it died before
+//! its end was noted (I8).
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -79,15 +80,15 @@ fn torture(mut is_enough: impl FnMut(usize) -> bool) {
         sent.taken.iter().all(|text| counts.contains_key(text))
     });
     stopped(&pair.pong, pong);
-    let again: usize = count().values().map(|times| times - 1).sum();
-    assert!(again <= kills_of_pong, "{again} were handled again, and {kills_of_pong} were in hand at a kill");
+    let most = count().into_values().max();
+    assert!(most <= Some(1 + kills_of_pong), "{most:?} times, and the host was killed {kills_of_pong} times");
     for world in [&pair.ping, &pair.pong] {
         world.kos(&["log", "verify"]).succeeded();
     }
 }
 
 #[test]
-fn hosts_and_servers_killed_at_any_time_lose_no_message_and_repeat_none_that_was_handled() {
+fn hosts_and_servers_killed_at_any_time_lose_no_message_and_repeat_only_at_a_kill() {
     torture(|kills| kills >= KILLS);
 }
 
