@@ -18,12 +18,14 @@ pub(crate) struct Known(Arc<Mutex<Newest>>);
 struct Newest {
     timestamp: Option<Timestamp>,
     vaults: BTreeMap<Name, Noted>,
+    engaged: Option<u64>,
 }
 
 impl Known {
     pub(super) fn update(&self, state: &State) {
         let mut newest = self.newest();
         newest.timestamp = Some(state.last_timestamp);
+        newest.engaged = state.followed.engaged();
         if newest.vaults != *state.followed.vaults() {
             newest.vaults.clone_from(state.followed.vaults());
         }
@@ -37,6 +39,11 @@ impl Known {
     /// The state of an environment's vault.
     pub(crate) fn vault(&self, environment: &Name) -> Option<Noted> {
         self.newest().vaults.get(environment).copied()
+    }
+
+    /// The entry by which everything was stopped, unless it was released.
+    pub(super) fn engaged(&self) -> Option<u64> {
+        self.newest().engaged
     }
 
     fn newest(&self) -> MutexGuard<'_, Newest> {

@@ -170,7 +170,7 @@ impl Log {
     /// The newest entry that this log has read by which everything was stopped, unless it was released.
     #[must_use]
     pub fn engagement(&self) -> Option<u64> {
-        self.shared.writer().state.followed.engaged()
+        self.known.engaged()
     }
 
     /// As [`Log::engagement`], entries of other processes included.

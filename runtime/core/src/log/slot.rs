@@ -6,23 +6,17 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 /// Where one caller waits.
 pub(super) struct Slot<T> {
-    state: Mutex<State<T>>,
+    /// Nothing while the caller waits.
+    told: Mutex<Option<Told<T>>>,
     changed: Condvar,
-}
-
-enum State<T> {
-    Waiting,
-    /// The caller is to write the next batch.
-    Write,
-    Given(T),
-    /// Nobody is left who could give anything.
-    Abandoned,
 }
 
 /// What a wait comes to.
 pub(super) enum Told<T> {
+    /// The caller is to write the next batch.
     Write,
     Given(T),
+    /// Nobody is left who could give anything.
     Abandoned,
 }
 
@@ -36,48 +30,44 @@ pub(super) trait Pen: Send + Sync {
 
 impl<T> Slot<T> {
     pub(super) fn new() -> (Arc<Self>, Reply<T>) {
-        let slot = Arc::new(Self { state: Mutex::new(State::Waiting), changed: Condvar::new() });
+        let slot = Arc::new(Self { told: Mutex::new(None), changed: Condvar::new() });
         (Arc::clone(&slot), Reply(slot))
     }
 
     pub(super) fn wait(&self) -> Told<T> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            match std::mem::replace(&mut *state, State::Waiting) {
-                State::Given(given) => return Told::Given(given),
-                State::Write => return Told::Write,
-                State::Abandoned => return Told::Abandoned,
-                State::Waiting => {
-                    state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-                }
+            match told.take() {
+                Some(told) => return told,
+                None => told = self.changed.wait(told).unwrap_or_else(PoisonError::into_inner),
             }
         }
     }
 
-    fn set(&self, state: State<T>) {
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    fn set(&self, told: Told<T>) {
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = Some(told);
         self.changed.notify_one();
     }
 }
 
 impl<T: Send> Pen for Slot<T> {
     fn hand_over(&self) {
-        self.set(State::Write);
+        self.set(Told::Write);
     }
 }
 
 impl<T> Reply<T> {
     /// Ends the wait.
     pub(crate) fn give(self, given: T) {
-        self.0.set(State::Given(given));
+        self.0.set(Told::Given(given));
     }
 }
 
 impl<T> Drop for Reply<T> {
     fn drop(&mut self) {
-        let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if !matches!(*state, State::Given(_)) {
-            *state = State::Abandoned;
+        let mut told = self.0.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if !matches!(*told, Some(Told::Given(_))) {
+            *told = Some(Told::Abandoned);
             self.0.changed.notify_one();
         }
     }
