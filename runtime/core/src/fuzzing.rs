@@ -21,6 +21,6 @@ pub const VAULT: Rewrite = vault::rewritten;
 /// The file of the slots.
 pub const SLOTS: Rewrite = custody::slot::rewritten;
 /// A key that travels.
-pub const EXPORTED_KEY: Rewrite = custody::exported_key_rewritten;
+pub const EXPORTED_KEY: Rewrite = custody::portable::rewritten;
 /// An inclusion proof.
 pub const PROOF: Rewrite = log::proof::rewritten;

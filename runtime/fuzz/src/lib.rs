@@ -13,6 +13,8 @@ pub mod targets;
 
 use std::fmt;
 
+use kos_core::fuzzing::Rewrite;
+
 /// What an accepted text must come out as when it is written again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Law {
@@ -32,7 +34,7 @@ pub struct Target {
     /// What is to come out of it.
     pub law: Law,
     /// The bytes that it would write for what it has read; `None` for what it refuses.
-    pub rewrite: fn(&[u8]) -> Option<Vec<u8>>,
+    pub rewrite: Rewrite,
 }
 
 /// What was done with an input that breaks no law.

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use kos_core::canonical::{self, base64_decode, base64_encode};
 use kos_core::clock::{self, Timestamp};
 use kos_core::envelope::{ENVELOPE_MAX, Envelope};
+use kos_core::fuzzing::Rewrite;
 use kos_core::home::HostConfig;
 use kos_core::id::{AgentRef, Did, Digest};
 use kos_core::log::checkpoint::Checkpoint;
@@ -22,15 +23,15 @@ use serde::de::DeserializeOwned;
 
 use crate::{Law, Target};
 
-const fn exact(name: &'static str, rewrite: fn(&[u8]) -> Option<Vec<u8>>) -> Target {
+const fn exact(name: &'static str, rewrite: Rewrite) -> Target {
     Target { name, law: Law::Exact, rewrite }
 }
 
-const fn stable(name: &'static str, rewrite: fn(&[u8]) -> Option<Vec<u8>>) -> Target {
+const fn stable(name: &'static str, rewrite: Rewrite) -> Target {
     Target { name, law: Law::Stable, rewrite }
 }
 
-const fn accepted(name: &'static str, rewrite: fn(&[u8]) -> Option<Vec<u8>>) -> Target {
+const fn accepted(name: &'static str, rewrite: Rewrite) -> Target {
     Target { name, law: Law::Accepted, rewrite }
 }
 

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use semver::Version;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::error::CustodyError;
@@ -178,7 +179,7 @@ pub fn register_or_load(
         }
         None => first(custodian, &key, sighting)?,
     };
-    store(home, host, &record)?;
+    store(RECORD_TYPE, &record_path(home, &record.agent), host, &record)?;
     Ok(record)
 }
 
@@ -200,7 +201,7 @@ pub fn load(home: &Home, host: &Did, agent: &AgentRef) -> Result<Option<AgentRec
 fn record_in(bytes: &[u8], path: &Path, host: &Did, agent: &AgentRef) -> Result<AgentRecord, AgentsError> {
     let mismatch =
         |cause| AgentsError::Mismatch { path: path.to_owned(), agent: Box::new(agent.clone()), cause };
-    let record = parse(path, bytes, host)?;
+    let record: AgentRecord = parse(RECORD_TYPE, path, bytes, host)?;
     if record.version != RECORD_VERSION {
         return Err(mismatch("its format is not known to this version"));
     }
@@ -218,21 +219,11 @@ fn record_in(bytes: &[u8], path: &Path, host: &Did, agent: &AgentRef) -> Result<
 /// # Errors
 /// [`AgentsError`] names the first record that cannot be used.
 pub fn list(home: &Home, host: &Did) -> Result<Vec<AgentRecord>, AgentsError> {
-    let directory = home.agents();
-    let failed = |source| DurableError::Io { action: "list", path: directory.clone(), source };
-    let mut paths = Vec::new();
-    for entry in std::fs::read_dir(&directory).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.ends_with(".json") && !name.starts_with('.') {
-            paths.push(path);
-        }
-    }
-    paths.sort_unstable();
+    let paths = record_files(&home.agents())?;
     let mut records = Vec::with_capacity(paths.len());
     for path in paths {
         let bytes = durable::read_capped(&path, RECORD_MAX as u64)?;
-        let claimed = parse(&path, &bytes, host)?;
+        let claimed: AgentRecord = parse(RECORD_TYPE, &path, &bytes, host)?;
         if record_path(home, &claimed.agent) != path {
             let cause = "its file has another agent's name";
             return Err(AgentsError::Mismatch { path, agent: Box::new(claimed.agent), cause });
@@ -330,22 +321,48 @@ fn check_key(
     Err(AgentsError::Mismatch { path, agent, cause: "the key in custody is another one" })
 }
 
-fn parse(path: &Path, bytes: &[u8], host: &Did) -> Result<AgentRecord, AgentsError> {
+/// The files of records in a directory, in the order of their names.
+fn record_files(directory: &Path) -> Result<Vec<PathBuf>, DurableError> {
+    let failed = |source| DurableError::Io { action: "list", path: directory.to_owned(), source };
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(directory).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.ends_with(".json") && !name.starts_with('.') {
+            paths.push(path);
+        }
+    }
+    paths.sort_unstable();
+    Ok(paths)
+}
+
+/// A record of this type that the host has signed.
+fn parse<T: Serialize + DeserializeOwned>(
+    record_type: &str,
+    path: &Path,
+    bytes: &[u8],
+    host: &Did,
+) -> Result<T, AgentsError> {
     let signature = |source| AgentsError::Signature { path: path.to_owned(), source };
     let envelope = Envelope::parse(bytes).map_err(signature)?;
-    let verified = envelope.verify(RECORD_TYPE, [*host], SIGNERS).map_err(signature)?;
+    let verified = envelope.verify(record_type, [*host], SIGNERS).map_err(signature)?;
     canonical::from_canonical(verified.payload(), RECORD_MAX)
         .map_err(|source| AgentsError::Malformed { path: path.to_owned(), source })
 }
 
-fn store(home: &Home, host: &dyn Signer, record: &AgentRecord) -> Result<(), AgentsError> {
-    let path = record_path(home, &record.agent);
+/// Has the host sign a record of this type, and keeps it. For whoever holds the lock of agents.
+fn store<T: Serialize>(
+    record_type: &str,
+    path: &Path,
+    host: &dyn Signer,
+    record: &T,
+) -> Result<(), AgentsError> {
     let payload = canonical::to_canonical(record)
-        .map_err(|source| AgentsError::Malformed { path: path.clone(), source })?;
-    let bytes = Envelope::sign(RECORD_TYPE, payload, &[host])
+        .map_err(|source| AgentsError::Malformed { path: path.to_owned(), source })?;
+    let bytes = Envelope::sign(record_type, payload, &[host])
         .and_then(|envelope| envelope.to_bytes())
-        .map_err(|source| AgentsError::Signature { path: path.clone(), source })?;
-    Ok(write::replace_swept(&path, &bytes)?)
+        .map_err(|source| AgentsError::Signature { path: path.to_owned(), source })?;
+    Ok(write::replace_swept(path, &bytes)?)
 }
 
 fn record_path(home: &Home, agent: &AgentRef) -> PathBuf {

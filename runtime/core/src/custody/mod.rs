@@ -15,7 +15,7 @@ mod keyring;
 mod lock;
 pub(crate) mod locked;
 mod policy;
-mod portable;
+pub(crate) mod portable;
 mod request;
 mod root;
 mod rotation;
@@ -63,11 +63,6 @@ pub fn initialise(home: &Home, specs: &[SlotSpec]) -> Result<ThreadCustodian, Cu
 pub fn unlock(home: &Home, unlock: &Unlock) -> Result<ThreadCustodian, CustodyError> {
     let (unlocked, with) = (home.clone(), unlock.clone());
     ThreadCustodian::start(home, system_clock(), move || slot::unlock(&unlocked, &with))
-}
-
-/// An exported key, read without its passphrase and written again.
-pub(crate) fn exported_key_rewritten(bytes: &[u8]) -> Option<Vec<u8>> {
-    portable::rewritten(bytes)
 }
 
 fn system_clock() -> Arc<dyn Clock> {

@@ -83,7 +83,7 @@ pub(super) fn import(key: &KeyName, passphrase: &Secret, document: &[u8]) -> Res
 }
 
 /// A document as it would be written.
-pub(super) fn rewritten(bytes: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn rewritten(bytes: &[u8]) -> Option<Vec<u8>> {
     let document: Document = canonical::from_canonical(bytes, DOCUMENT_MAX).ok()?;
     canonical::to_canonical(&document).ok()
 }

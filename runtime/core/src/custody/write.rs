@@ -28,11 +28,7 @@ impl WriteLock {
 
     /// Removes a file, if it is there, so that it stays removed.
     pub(super) fn remove(&self, path: &Path) -> Result<(), CustodyError> {
-        match fs::remove_file(path) {
-            Ok(()) => Ok(durable::sync_directory(directory_of(path))?),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            Err(source) => Err(DurableError::Io { action: "remove", path: path.to_owned(), source }.into()),
-        }
+        Ok(remove(path)?)
     }
 
     /// Overwrites a file, as far as the file system does so in place, and removes it.
@@ -61,6 +57,15 @@ impl WriteLock {
 pub(super) fn replace_swept(path: &Path, bytes: &[u8]) -> Result<(), DurableError> {
     sweep(path)?;
     durable::replace(path, bytes)
+}
+
+/// Removes a file, if it is there, so that it stays removed.
+pub(super) fn remove(path: &Path) -> Result<(), DurableError> {
+    match fs::remove_file(path) {
+        Ok(()) => durable::sync_directory(directory_of(path)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(source) => Err(DurableError::Io { action: "remove", path: path.to_owned(), source }),
+    }
 }
 
 fn sweep(path: &Path) -> Result<(), DurableError> {

@@ -110,7 +110,7 @@ pub(super) fn forget(context: &Context, session: &Session, peer: &PeerRecord) ->
         .on("agent", peer.agent.to_string())
         .with("change", "remove-peer")
         .with("did", &*did);
-    session.change(event, || Ok(peers::remove(&session.home, &peer.agent).map(drop)?))?;
+    session.change(event, || Ok(peers::remove(&session.home, &peer.agent)?))?;
     context.output.answer(&json!({ "removed": did }), || {
         paint(GOOD, format!("{} is not known here any more", peer.agent.name))
     })?;

@@ -9,12 +9,11 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{AgentsError, RECORD_MAX, RECORD_VERSION, SIGNERS, agent_key_name, request, write};
-use crate::canonical::{self, base64_bytes};
+use super::{AgentsError, RECORD_MAX, RECORD_VERSION, agent_key_name, request, write};
+use crate::canonical::base64_bytes;
 use crate::clock::Timestamp;
 use crate::crypto::Signer;
-use crate::durable::{self, DurableError, Lock};
-use crate::envelope::Envelope;
+use crate::durable::{self, Lock};
 use crate::home::Home;
 use crate::id::{AgentRef, AgreementKey, Did};
 
@@ -91,12 +90,7 @@ pub fn add(home: &Home, host: &dyn Signer, peer: PeerRecord) -> Result<(), Agent
     if others.iter().any(|other| (other.agent == peer.agent) != (other.did == peer.did)) {
         return Err(mismatch("another agent is known by this name or identifier"));
     }
-    let malformed = |source| AgentsError::Malformed { path: path.clone(), source };
-    let payload = canonical::to_canonical(&peer).map_err(malformed)?;
-    let bytes = Envelope::sign(PEER_TYPE, payload, &[host])
-        .and_then(|envelope| envelope.to_bytes())
-        .map_err(|source| AgentsError::Signature { path: path.clone(), source })?;
-    Ok(write::replace_swept(&path, &bytes)?)
+    super::store(PEER_TYPE, &path, host, &peer)
 }
 
 /// The agents of other hosts that are known here, in the order of their files' names.
@@ -104,47 +98,24 @@ pub fn add(home: &Home, host: &dyn Signer, peer: PeerRecord) -> Result<(), Agent
 /// # Errors
 /// [`AgentsError`] names the first record that cannot be used.
 pub fn list(home: &Home, host: &Did) -> Result<Vec<PeerRecord>, AgentsError> {
-    let directory = folder(home);
-    let failed = |source| DurableError::Io { action: "list", path: directory.clone(), source };
-    let entries = match std::fs::read_dir(&directory) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries.map_err(failed)?,
-    };
-    let mut paths = Vec::new();
-    for entry in entries {
-        let found = entry.map_err(failed)?.path();
-        let name = found.file_name().unwrap_or_default().to_string_lossy();
-        if name.ends_with(".json") && !name.starts_with('.') {
-            paths.push(found);
-        }
+    match super::record_files(&folder(home)) {
+        Ok(paths) => paths.iter().map(|found| read(home, host, found)).collect(),
+        Err(error) if error.is_not_found() => Ok(Vec::new()),
+        Err(error) => Err(error.into()),
     }
-    paths.sort_unstable();
-    paths.iter().map(|found| read(home, host, found)).collect()
 }
 
-/// Forgets an agent of another host. Whether it was known.
+/// Forgets an agent of another host, if it is known.
 ///
 /// # Errors
 /// [`AgentsError`] when the record cannot be removed.
-pub fn remove(home: &Home, agent: &AgentRef) -> Result<bool, AgentsError> {
-    let path = path(home, agent);
-    match std::fs::remove_file(&path) {
-        Ok(()) => {
-            durable::sync_directory(&folder(home))?;
-            Ok(true)
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
-        Err(source) => Err(DurableError::Io { action: "remove", path, source }.into()),
-    }
+pub fn remove(home: &Home, agent: &AgentRef) -> Result<(), AgentsError> {
+    Ok(write::remove(&path(home, agent))?)
 }
 
 fn read(home: &Home, host: &Did, found: &Path) -> Result<PeerRecord, AgentsError> {
     let bytes = durable::read_capped(found, RECORD_MAX as u64)?;
-    let signature = |source| AgentsError::Signature { path: found.to_owned(), source };
-    let envelope = Envelope::parse(&bytes).map_err(signature)?;
-    let verified = envelope.verify(PEER_TYPE, [*host], SIGNERS).map_err(signature)?;
-    let peer: PeerRecord = canonical::from_canonical(verified.payload(), RECORD_MAX)
-        .map_err(|source| AgentsError::Malformed { path: found.to_owned(), source })?;
+    let peer: PeerRecord = super::parse(PEER_TYPE, found, &bytes, host)?;
     if path(home, &peer.agent) != found {
         let cause = "its file has another agent's name";
         return Err(AgentsError::Mismatch { path: found.to_owned(), agent: Box::new(peer.agent), cause });
