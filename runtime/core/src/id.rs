@@ -78,6 +78,38 @@ macro_rules! serde_as_text {
     };
 }
 
+/// Text of an identifier that is so many bytes: lower-case hex digits, exactly; anything else is the error that `$refused` makes
+/// of it.
+macro_rules! hex_as_text {
+    ($type:ident, $error:ty, $refused:expr) => {
+        impl std::fmt::Display for $type {
+            fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str(&hex::encode(self.0))
+            }
+        }
+
+        impl std::fmt::Debug for $type {
+            fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                std::fmt::Display::fmt(self, formatter)
+            }
+        }
+
+        impl std::str::FromStr for $type {
+            type Err = $error;
+
+            fn from_str(text: &str) -> Result<Self, $error> {
+                let mut id = Self(Default::default());
+                match hex::decode_to_slice(text, &mut id.0) {
+                    Ok(()) if hex::encode(id.0) == text => Ok(id),
+                    _ => Err($refused(text)),
+                }
+            }
+        }
+
+        serde_as_text!($type);
+    };
+}
+
 /// The identifier of whoever holds an Ed25519 key: `did:key:z6Mk…`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Did([u8; 32]);

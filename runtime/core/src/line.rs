@@ -13,10 +13,11 @@ pub(crate) fn is_honest(text: &str, max: usize) -> bool {
         && !text.chars().any(|character| character.is_control() || is_deceptive(character))
 }
 
+/// Characters of a text that is shown in an error: enough to recognise it by.
+pub(crate) const SHOWN_MAX: usize = 80;
+
 /// `text` made safe to show in an error: without what [`is_honest`] refuses, and cut.
 pub(crate) fn shown(text: &str) -> String {
-    /// Enough to recognise the text by.
-    const SHOWN_MAX: usize = 80;
     text.chars()
         .filter(|character| !character.is_control() && !is_deceptive(*character))
         .take(SHOWN_MAX)

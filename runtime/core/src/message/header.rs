@@ -1,8 +1,5 @@
 //! What names a message: its identifier, the two parties, its time.
 
-use std::fmt;
-use std::str::FromStr;
-
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::MESSAGE_TYPE;
@@ -28,32 +25,7 @@ impl MessageId {
     }
 }
 
-impl fmt::Display for MessageId {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&hex::encode(self.0))
-    }
-}
-
-impl fmt::Debug for MessageId {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, formatter)
-    }
-}
-
-impl FromStr for MessageId {
-    type Err = ContentError;
-
-    fn from_str(text: &str) -> Result<Self, ContentError> {
-        let mut bytes = [0; ID_BYTES];
-        if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            return Err(ContentError::id(text));
-        }
-        hex::decode_to_slice(text, &mut bytes).map_err(|_| ContentError::id(text))?;
-        Ok(Self(bytes))
-    }
-}
-
-serde_as_text!(MessageId);
+hex_as_text!(MessageId, ContentError, ContentError::id);
 
 /// Everything of a message but what it carries.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -180,7 +180,7 @@ fn is_before(instant: Timestamp, end: Expiry) -> bool {
 
 fn successor(grant: &VerifiedGrant, (signed_by, now): (Did, Timestamp)) -> AgentPermissions {
     let mut next = grant.permissions().clone();
-    let origin = next.succession.map_or(grant.id(), |succession| succession.origin);
+    let origin = next.origin(grant.id());
     next.succession = Some(Succession { replaces: grant.id(), origin });
     // The lines of the file that it was written in are those of the other one.
     next.source = None;

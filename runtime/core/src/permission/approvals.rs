@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
-use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -41,18 +40,6 @@ impl QuestionId {
     }
 }
 
-impl fmt::Display for QuestionId {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&hex::encode(self.0))
-    }
-}
-
-impl fmt::Debug for QuestionId {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, formatter)
-    }
-}
-
 /// The text names no question.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is not the identifier of a question (12 lower-case hex digits)")]
@@ -61,19 +48,7 @@ pub struct QuestionIdError {
     pub text: String,
 }
 
-impl FromStr for QuestionId {
-    type Err = QuestionIdError;
-
-    fn from_str(text: &str) -> Result<Self, QuestionIdError> {
-        let mut bytes = [0; 6];
-        match hex::decode_to_slice(text, &mut bytes) {
-            Ok(()) if hex::encode(bytes) == text => Ok(Self(bytes)),
-            _ => Err(QuestionIdError { text: line::shown(text) }),
-        }
-    }
-}
-
-serde_as_text!(QuestionId);
+hex_as_text!(QuestionId, QuestionIdError, |text| QuestionIdError { text: line::shown(text) });
 
 /// What a call asks for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

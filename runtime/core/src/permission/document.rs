@@ -228,6 +228,11 @@ impl FromStr for ScopeItem {
 serde_as_text!(ScopeItem);
 
 impl AgentPermissions {
+    /// The first manifest of its line; its own identifier is `id`.
+    pub(super) fn origin(&self, id: GrantId) -> GrantId {
+        self.succession.map_or(id, |succession| succession.origin)
+    }
+
     /// Reads the canonical bytes of a manifest, and refuses one that cannot mean anything.
     ///
     /// # Errors

@@ -364,7 +364,7 @@ impl CapabilityRules {
                 }
             }
         }
-        let origin = permissions.succession.map_or(grant, |succession| succession.origin);
+        let origin = permissions.origin(grant);
         let budget = Budget::of(&rule.conditions, *counted_rules, origin);
         *counted_rules += usize::from(budget.is_some());
         self.allowances.push(Allowance {

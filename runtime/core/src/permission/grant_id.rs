@@ -3,7 +3,6 @@
 //! In scope: the two values, each with one form in JSON.
 
 use std::fmt;
-use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -102,18 +101,6 @@ impl GrantId {
     }
 }
 
-impl fmt::Display for GrantId {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&hex::encode(self.0))
-    }
-}
-
-impl fmt::Debug for GrantId {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, formatter)
-    }
-}
-
 /// The text is no grant's identifier.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is not the identifier of a grant (16 lower-case hex digits)")]
@@ -122,16 +109,4 @@ pub struct GrantIdError {
     pub text: String,
 }
 
-impl FromStr for GrantId {
-    type Err = GrantIdError;
-
-    fn from_str(text: &str) -> Result<Self, GrantIdError> {
-        let mut bytes = [0; 8];
-        match hex::decode_to_slice(text, &mut bytes) {
-            Ok(()) if hex::encode(bytes) == text => Ok(Self(bytes)),
-            _ => Err(GrantIdError { text: line::shown(text) }),
-        }
-    }
-}
-
-serde_as_text!(GrantId);
+hex_as_text!(GrantId, GrantIdError, |text| GrantIdError { text: line::shown(text) });

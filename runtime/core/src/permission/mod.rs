@@ -65,7 +65,7 @@ pub use launch::LaunchRefusal;
 pub use learn::{Learner, Lesson, Use};
 pub use limit_name::LimitName;
 pub use limits::{LimitError, LimitSet, Limits};
-pub use refused::{Refused, explain_refused};
+pub use refused::{KEPT_OF_A_SCOPE, Refused, explain_refused};
 pub use request::{Issuance, PermissionRequest, PinKind, When};
 pub use request_error::{RequestError, ValueError};
 pub use revocation::{REVOCATIONS_TYPE, Revocations, RevokedGrant};

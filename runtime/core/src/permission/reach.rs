@@ -32,11 +32,12 @@ impl Effective {
         let moment = Moment { now, environment, approved: Approved::Whoever };
         rules.allowances.iter().any(|allowance| {
             self.shortfall(allowance, &moment).is_none()
-                && allowance.budget.as_ref().is_none_or(&has_left)
                 && rules.shared(allowance).any(|shared| {
                     let mut met = stems.iter().filter_map(|stem| shared.intersection(stem));
                     met.any(|met| !rules.denies_all_of(met))
                 })
+                // Last, as counts may lie in a file.
+                && allowance.budget.as_ref().is_none_or(&has_left)
         })
     }
 }

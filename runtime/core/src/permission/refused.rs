@@ -11,13 +11,18 @@ use super::effective::Effective;
 use super::evaluate::{Facts, Reason};
 use super::explain::{Explanation, explain};
 use super::sources::{Ceiling, Declaration};
+use super::usage::UseLedger;
 use super::verified::VerifiedPermissions;
 use crate::capability::Capability;
 use crate::home::{Home, HostConfig};
 use crate::id::{AgentRef, Digest, TrustLevel};
+use crate::line;
 use crate::resource::{NetworkAccess, StorageAccess};
 use crate::scope::ScopePattern;
 use crate::trust::VerifiedTrust;
+
+/// Characters that the log keeps of a scope; a longer one was cut there.
+pub const KEPT_OF_A_SCOPE: usize = line::SHOWN_MAX;
 
 /// A refused call, as the log tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +59,8 @@ pub fn explain_refused(
         &Ceiling::over(&agent.author, component, *level, trust),
         permissions.grants().iter().map(|grant| (grant.id(), grant.permissions())),
     );
-    Ok(explain(&effective, *capability, scope, facts))
+    let usage = UseLedger::kept_in(home.uses()).usage(&effective, facts.now);
+    Ok(explain(&effective, *capability, scope, &Facts { usage: &usage, ..*facts }))
 }
 
 /// What the entry tells of the declaration.

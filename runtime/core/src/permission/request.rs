@@ -47,7 +47,9 @@ impl When {
         }
     }
 
-    fn expiry(self, now: Timestamp) -> Expiry {
+    /// When that is, from now.
+    #[must_use]
+    pub fn expiry(self, now: Timestamp) -> Expiry {
         match self {
             Self::After(span) => Expiry::At(now.saturating_add(span)),
             Self::At(instant) => Expiry::At(instant),

@@ -73,10 +73,11 @@ pub fn install(
     if expires.is_past(now) {
         return Err(PermissionError::Expired { grant: grant.id(), at: expires });
     }
-    if let Some(revoked) = Revocations::load(home, config)?.find(grant.id()) {
+    let revocations = Revocations::load(home, config)?;
+    if let Some(revoked) = revocations.find(grant.id()) {
         return Err(PermissionError::Revoked { grant: grant.id(), revoked: revoked.clone() });
     }
-    check_succession(home, config, &grant)?;
+    check_succession(home, config, &grant, &revocations)?;
     let bytes = envelope.to_bytes().map_err(|source| PermissionError::Envelope { source })?;
     let _lock = Lock::exclusive(&home.grants().join(LOCK_FILE))?;
     if files(home)?.len() >= GRANTS_MAX {
@@ -178,7 +179,12 @@ pub(super) fn superseded(grants: &[VerifiedGrant]) -> BTreeMap<GrantId, GrantId>
 }
 
 /// A grant takes the place of one that counts, of the same agent and line, and of which no other has taken it.
-fn check_succession(home: &Home, config: &HostConfig, grant: &VerifiedGrant) -> Result<(), PermissionError> {
+fn check_succession(
+    home: &Home,
+    config: &HostConfig,
+    grant: &VerifiedGrant,
+    revocations: &Revocations,
+) -> Result<(), PermissionError> {
     let id = grant.id();
     let grants = read_of(home, config, &grant.permissions().agent_id)?;
     let superseded = superseded(&grants);
@@ -189,11 +195,9 @@ fn check_succession(home: &Home, config: &HostConfig, grant: &VerifiedGrant) -> 
     if grants.iter().any(|known| known.id() == id) {
         return Ok(());
     }
-    let is_revoked = Revocations::load(home, config)?.find(replaces).is_some();
-    let is_followed = |known: &VerifiedGrant| {
-        let line = known.permissions().succession.map_or(known.id(), |succession| succession.origin);
-        known.id() == replaces && line == origin
-    };
+    let is_revoked = revocations.find(replaces).is_some();
+    let is_followed =
+        |known: &VerifiedGrant| known.id() == replaces && known.permissions().origin(replaces) == origin;
     if is_revoked || superseded.contains_key(&replaces) || !grants.iter().any(is_followed) {
         return Err(PermissionError::Succession { grant: id, replaces });
     }

@@ -66,10 +66,11 @@ pub(super) struct Counter {
 
 #[derive(Debug, Default)]
 struct Spent {
+    /// Where the counts end with the process: how many there were.
     uses: u64,
-    /// The instants of the uses within the window, the oldest first; at most as many as the rate allows.
+    /// Likewise: the instants of the uses within the window, the oldest first; at most as many as the rate allows.
     recent: VecDeque<Timestamp>,
-    /// Taken from the file and not used.
+    /// Where the counts are kept: taken from the file and not used.
     uses_in_hand: u64,
     rate_in_hand: Option<Block>,
 }
@@ -78,11 +79,11 @@ impl Counter {
     /// Spends one use, if the budget has one.
     pub(super) fn spend(&self, budget: &Budget, now: Timestamp) -> Result<(), Condition> {
         let mut spent = unpoisoned(&self.spent);
-        spent.forget(budget, now);
-        match &self.kept {
-            None => budget.check(spent.used())?,
-            Some(kept) => spent.take(kept, budget, now)?,
+        if let Some(kept) = &self.kept {
+            return spent.take(kept, budget, now);
         }
+        spent.forget(budget, now);
+        budget.check(spent.used())?;
         spent.uses = spent.uses.saturating_add(1);
         if budget.rate.is_some() {
             spent.recent.push_back(now);
@@ -97,8 +98,10 @@ impl Counter {
 
     fn used(&self, budget: &Budget, now: Timestamp) -> Used {
         let mut spent = unpoisoned(&self.spent);
-        spent.forget(budget, now);
-        let Some(kept) = &self.kept else { return spent.used() };
+        let Some(kept) = &self.kept else {
+            spent.forget(budget, now);
+            return spent.used();
+        };
         // What cannot be read counts as used up, as nothing can be taken of it either.
         let window = budget.rate.map(|(_, window)| window);
         let (uses, recent) = kept.taken(window, now).unwrap_or((u64::MAX, u64::MAX));

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use kos_core::clock::Clock as _;
 use kos_core::crypto::Signer as _;
-use kos_core::permission::{self, Asking, Expiry, GrantId, Pending, QuestionId, Verdict, When, granting};
+use kos_core::permission::{self, Asking, GrantId, Pending, QuestionId, Verdict, When, granting};
 use kos_host::control;
 use serde_json::json;
 
@@ -84,11 +84,7 @@ impl Approve {
         let asks = installed.iter().find(|listed| listed.grant.id() == asking.grant);
         let asks = asks.ok_or_else(|| Failure::new("the grant that asks for this approval is gone"))?;
         let operators = session.operators()?;
-        let expires = match until {
-            When::After(span) => Expiry::At(now.saturating_add(span)),
-            When::At(instant) => Expiry::At(instant),
-            When::Never => Expiry::Never,
-        };
+        let expires = until.expiry(now);
         let signed_by = operators.first().map_or(session.config.host, |operator| operator.did());
         let permissions = granting(
             asks.grant.permissions(),

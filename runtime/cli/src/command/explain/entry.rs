@@ -12,7 +12,7 @@ use kos_core::id::Name;
 use kos_core::log::EventType;
 use kos_core::log::entry::Entry;
 use kos_core::log::reader::LogReader;
-use kos_core::permission::{Decision, Explanation, Facts, Refused, Usage, explain_refused};
+use kos_core::permission::{Decision, Explanation, Facts, KEPT_OF_A_SCOPE, Refused, Usage, explain_refused};
 use kos_core::trust::VerifiedTrust;
 use serde::Serialize;
 use serde_json::Value;
@@ -23,9 +23,6 @@ use crate::component;
 use crate::context::Context;
 use crate::failure::{Explain as _, FAILED, Failure};
 use crate::output::{CARE, clean, paint};
-
-/// What the log keeps of a scope; a longer one was cut there.
-const KEPT_OF_A_SCOPE: usize = 80;
 
 /// A refusal, then and now.
 #[derive(Debug, Serialize)]
@@ -90,15 +87,11 @@ fn now(
 /// The entry of an index or an identifier.
 fn find(reader: &LogReader, id: &str) -> Result<(u64, Entry), Failure> {
     let size = reader.size()?;
-    let range = match id.parse::<u64>() {
-        Ok(index) if index < size => index..index + 1,
-        _ => 0..size,
-    };
-    let is_index = range.end - range.start == 1 && id.len() < 32;
-    for item in reader.entries(range) {
+    let named = id.parse::<u64>().ok().filter(|index| *index < size);
+    for item in reader.entries(named.map_or(0..size, |index| index..index + 1)) {
         let (index, bytes) = item?;
         let entry = Entry::parse_unverified(&bytes).doing(format!("entry {index} cannot be read"))?;
-        if is_index || entry.id == id {
+        if named.is_some() || entry.id == id {
             return Ok((index, entry));
         }
     }

@@ -25,7 +25,7 @@ Examples:
   kos explain --entry 41                    why the log has a permission_denied at this index
 The rule is named with the file and line where its operator wrote it, which are signed with the grant.
 Of an entry, what is in force now is told beside what was; what the author declares is taken from it.
-Uses and rates count in the running host and are taken as unused here.
+Uses and rates are those of this home; what a running host has taken and not used counts as used.
 Exit status: 0 it is allowed, 1 it is denied.")]
 pub struct Explain {
     /// The agent's component.

@@ -109,7 +109,9 @@ impl Grant {
     }
 
     fn grant(&self, context: &Context, path: &Path) -> Ended {
-        self.request(&[])?;
+        let text = self.permissions.as_deref().map(read_permissions).transpose()?;
+        let text = text.as_deref();
+        self.request(text, &[])?;
         let file = component::read(path, None)?;
         let session = Session::open(context, &self.unlock)?;
         let _lock = session.lock_changes()?;
@@ -122,7 +124,9 @@ impl Grant {
             .doing("a component that may not run is granted nothing")?;
         let operators = session.operators()?;
         let declared = if self.declared { component::all_declared(&component) } else { Vec::new() };
-        let permissions = self.permissions(self.request(&declared)?, &component, &operators, &session)?;
+        let request = self.request(text, &declared)?;
+        let mut permissions = self.permissions(request, &component, &operators, &session)?;
+        permissions.source = self.source(text, &permissions);
         check_ceiling(&permissions, &component, &trust)?;
         let envelope = permissions.sign(&as_signers(&operators))?;
         let table = table(&permissions, &component);
@@ -138,14 +142,13 @@ impl Grant {
         }
     }
 
-    /// What is asked for, by flags or by a file, and `declared` besides.
-    fn request(&self, declared: &[String]) -> Result<PermissionRequest, Failure> {
-        let mut request = match &self.permissions {
-            Some(path) => {
-                let text = read_permissions(path)?;
-                PermissionRequest::from_toml(&text).doing(format!("{} is not understood", path.display()))?
+    /// What is asked for, by flags or by the text of a file, and `declared` besides.
+    fn request(&self, text: Option<&str>, declared: &[String]) -> Result<PermissionRequest, Failure> {
+        let mut request = match (&self.permissions, text) {
+            (Some(path), Some(text)) => {
+                PermissionRequest::from_toml(text).doing(format!("{} is not understood", path.display()))?
             }
-            None => {
+            _ => {
                 let span = When::parse(self.span.as_deref().unwrap_or(STANDARD_SPAN))?;
                 let allow: Vec<&String> = self.allow.iter().chain(declared).collect();
                 PermissionRequest::from_flags(&allow, span)?
@@ -176,7 +179,6 @@ impl Grant {
         for text in &self.deny {
             deny(&mut permissions, text)?;
         }
-        permissions.source = self.source(&permissions)?;
         if let Some(limits) = &self.limit {
             for (name, amount) in Limits::parse_overrides(limits)?.iter() {
                 permissions.limits.insert(name, amount)?;
@@ -186,10 +188,10 @@ impl Grant {
     }
 
     /// Where the rules were written, for `kos explain`.
-    fn source(&self, permissions: &AgentPermissions) -> Result<Option<Source>, Failure> {
-        let Some(path) = &self.permissions else { return Ok(Some(Source::CommandLine {})) };
+    fn source(&self, text: Option<&str>, permissions: &AgentPermissions) -> Option<Source> {
+        let (Some(path), Some(text)) = (&self.permissions, text) else { return Some(Source::CommandLine {}) };
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        Ok(Source::of_file(name, &read_permissions(path)?, permissions))
+        Source::of_file(name, text, permissions)
     }
 
     fn install(&self, context: &Context, file: &Path) -> Ended {

@@ -8,8 +8,8 @@ use kos_core::crypto::Signer as _;
 use kos_core::id::Did;
 use kos_core::log::event::EventType;
 use kos_core::permission::{
-    self, AgentPermissions, AmendError, Expiry, Extension, GrantId, Limits, Narrowing, Standing,
-    VerifiedGrant, When, extended, narrowed,
+    self, AgentPermissions, AmendError, Extension, GrantId, Limits, Narrowing, Standing, VerifiedGrant, When,
+    extended, narrowed,
 };
 use serde_json::json;
 
@@ -75,7 +75,7 @@ impl NarrowGrant {
         let limits = self.limit.as_deref().map(Limits::parse_overrides).transpose()?.unwrap_or_default();
         let wanted = self.span.as_deref().map(When::parse).transpose()?;
         change(context, &self.unlock, &self.grant, "narrow", |grant, issued| {
-            let expires = wanted.map(|when| end(when, issued.1));
+            let expires = wanted.map(|when| when.expiry(issued.1));
             narrowed(grant, &Narrowing { remove, expires, limits }, issued)
         })
     }
@@ -86,17 +86,9 @@ impl ExtendGrant {
         let add = self.allow.iter().map(|text| text.parse()).collect::<Result<_, AmendError>>()?;
         let wanted = self.span.as_deref().map(When::parse).transpose()?;
         change(context, &self.unlock, &self.grant, "extend", |grant, issued| {
-            let expires = wanted.map(|when| end(when, issued.1));
+            let expires = wanted.map(|when| when.expiry(issued.1));
             extended(grant, &Extension { add, expires }, issued)
         })
-    }
-}
-
-fn end(when: When, now: Timestamp) -> Expiry {
-    match when {
-        When::After(span) => Expiry::At(now.saturating_add(span)),
-        When::At(instant) => Expiry::At(instant),
-        When::Never => Expiry::Never,
     }
 }
 
