@@ -53,6 +53,8 @@ pub(super) struct LearnArguments {
 
 /// A run that learns.
 pub(super) struct Learning {
+    /// What the run's agent is called in messages.
+    shown: String,
     output: PathBuf,
     component: VerifiedComponent,
     /// What remembers the uses.
@@ -97,7 +99,7 @@ impl LearnArguments {
         let installed = Effective::compute(&component, &installed, &trust);
         log.append(event).doing("the log cannot be written, so nothing was lent")?;
         let learner = Arc::new(Learner::new(installed, now, Some(environment.clone())));
-        Ok(Some(Learning { output: output.clone(), component, learner, lent }))
+        Ok(Some(Learning { shown: named.shown(), output: output.clone(), component, learner, lent }))
     }
 
     fn confirm(&self, shown: &str, component: &VerifiedComponent) -> Result<(), Failure> {
@@ -123,8 +125,11 @@ impl LearnArguments {
 
 impl Learning {
     /// Writes what was learned, once the run is over. A run that did not begin has taught nothing.
-    pub(super) fn finish(&self, context: &Context, run: Option<&RunEnded>) -> Result<(), Failure> {
-        let Some(RunEnded { shown, report, .. }) = run else { return Ok(()) };
+    pub(super) fn finish(&self, context: &Context, ended: &[RunEnded]) -> Result<(), Failure> {
+        let mut ended = ended.iter();
+        let Some(RunEnded { shown, report, .. }) = ended.find(|run| run.shown == self.shown) else {
+            return Ok(());
+        };
         let interfaces = component::own_interfaces(manifest::imports(self.component.bytes())?);
         let lesson = Lesson {
             component: &self.component,

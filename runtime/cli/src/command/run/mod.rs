@@ -124,8 +124,8 @@ Exit status, of the first agent in order that did not end well, else of the firs
          was stopped (kos kill-switch)
   127    there is no such agent
   134    it broke (trap)
-  137    it was stopped: kos stop, a signal, or a limit (memory, cpu, stack, table, instances,
-         handles, payload, output, notes)
+  137    it was stopped: kos stop, the kill switch, a signal, or a limit (memory, cpu, stack, table,
+         instances, handles, payload, output, notes)
 Why a run ended stands in the log (kos log tail), and with --json on stderr.
 The first SIGINT or SIGTERM stops the agents and logs their ends; the second ends this process.
 SIGUSR1 locks the keys and secrets at once, as kos vault lock does; kos vault unlock brings them back.
@@ -161,7 +161,7 @@ impl KosRun {
         publish(log);
         let ended = ended?;
         if let Some(learning) = &learning {
-            learning.finish(&context, ended.first()).map_err(host_failed)?;
+            learning.finish(&context, &ended).map_err(host_failed)?;
         }
         let status = ended.iter().map(RunEnded::exit_status).find(|status| *status != 0);
         Ok(ExitCode::from(status.or_else(|| left_out.exit_status()).unwrap_or(0)))
@@ -242,20 +242,20 @@ impl KosRun {
         learning: Option<&Learning>,
     ) -> Result<Vec<RunEnded>, Failure> {
         let is_one = agents.len() == 1;
-        let mut loaded: Vec<(Named, Loaded)> = Vec::new();
-        for Read { named, component } in agents {
+        let mut loaded: Vec<(usize, Named, Loaded)> = Vec::new();
+        for (place, Read { named, component }) in agents.into_iter().enumerate() {
             let shown = named.shown();
             let one = host.load(&shown, component).map_err(|refusal| refused(context, &shown, &refusal));
             if let Some(one) = left_out.keep(context, &named, one)? {
-                loaded.push((named, one));
+                loaded.push((place, named, one));
             }
         }
         let mut runs = Vec::new();
         let mut refusal = None;
-        for (place, (named, one)) in loaded.iter().enumerate() {
+        for (place, named, one) in &loaded {
             let shown = named.shown();
             let mut options = self.options(one.name(), is_one);
-            options.learner = learning.filter(|_| place == 0).map(|learning| Arc::clone(&learning.learner));
+            options.learner = learning.filter(|_| *place == 0).map(|learning| Arc::clone(&learning.learner));
             match signals.start(|| host.start(one, options)) {
                 Some(Ok(run)) => {
                     runs.push(Running { shown, is_service: one.is_service(), run });
