@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::{World, path_text, poll_until};
+use crate::support::{World, path_text, poll_until, signal};
 
 /// A rule of one event, told to the sinks `told`.
 fn rule(name: &str, event: &str, told: &str) -> String {
@@ -55,8 +55,7 @@ impl Following {
     }
 
     fn end(mut self) {
-        let id = self.0.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().expect("kill").success());
+        signal(&self.0, "-TERM");
         assert!(self.0.wait().expect("its end").success());
     }
 }

@@ -1,7 +1,5 @@
 //! Grants that are narrowed and extended while agents run, and counts that nothing refills (I4, I5, I8).
 
-use std::process::{Command, Stdio};
-
 use crate::support::{World, path_text, permissions, poll_until};
 
 const STARTS: &str = "\"identity.self\" = {}\n\"audit.note\" = { scope = [\"probe\"] }";
@@ -111,12 +109,9 @@ fn a_host_that_does_not_answer_is_named_with_what_holds_then() {
     let grant = world.grant(&probe, &permissions("\"identity.self\" = {}"));
     let mut agent = world.converse(&probe);
     assert_ne!(agent.ask("self"), "denied");
-    let id = agent.id().to_string();
-    let stopped =
-        |signal: &str| Command::new("kill").args([signal, &id]).stdin(Stdio::null()).status().unwrap();
-    assert!(stopped("-STOP").success());
+    agent.signal("-STOP");
     let told = world.kos(&["grants", "revoke", &grant]);
-    assert!(stopped("-CONT").success());
+    agent.signal("-CONT");
     told.ended_with(1).saying("does not answer").saying("go on by what was in force before");
     poll_until("the host reads what waits for it", || agent.ask("self") == "denied");
     agent.end();

@@ -1,22 +1,21 @@
 //! Everything stops at once, whatever it does and whatever is broken, and stays stopped until operators sign (I4, I8, R21).
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 use serde_json::Value;
 
 use crate::launch::BlockedLog;
-use crate::support::{Ended, World, path_text, permissions, poll_until, sample_folder};
+use crate::support::{
+    HEARS_ALL, KILLED, World, ended, holding, path_text, permissions, poll_until, sample_folder, signal,
+};
 
-/// What `kos-run` ends with when its agents were stopped.
-const KILLED: i32 = 137;
 /// What `kos-run` ends with when it launches nothing.
 const REFUSED: i32 = 126;
 /// `kos` did not do it.
 const FAILED: i32 = 1;
 /// What must be found nowhere afterwards.
 const MARKER: &str = "open-sesame-4711";
-const HEARS_ALL: &str = "\"messaging.receive\" = { scope = [\"*\"] }\n";
 
 /// The rogue with an hour and more fuel than it burns in one.
 fn rogue(world: &World) -> PathBuf {
@@ -42,15 +41,6 @@ fn running(world: &World) -> usize {
     world.kos(&["ps", "--json"]).succeeded().json().as_array().map_or(0, Vec::len)
 }
 
-fn ended(child: Child) -> Ended {
-    Ended::from_output("kos-run".to_owned(), child.wait_with_output().expect("a process that ends"))
-}
-
-fn signal(child: &Child, signal: &str) {
-    let sent = Command::new("kill").args([signal, &child.id().to_string()]).status();
-    assert!(sent.expect("kill").success());
-}
-
 fn engage(world: &World) -> Value {
     world.kos(&["kill-switch", "--yes", "--reason", "a drill", "--json"]).succeeded().json()
 }
@@ -62,11 +52,6 @@ fn file(world: &World) -> PathBuf {
 #[track_caller]
 fn refused(world: &World, agent: &Path) {
     world.run(agent, &["list"]).ended_with(REFUSED).saying("kos kill-switch resume");
-}
-
-fn outcomes(world: &World) -> Vec<String> {
-    let exits = world.entries_of("agent_exit");
-    exits.iter().map(|exit| exit["details"]["outcome"].as_str().expect("an outcome").to_owned()).collect()
 }
 
 fn causes(world: &World) -> Vec<String> {
@@ -105,7 +90,7 @@ fn a_hundred_hostile_agents_of_all_hosts_are_gone_when_the_command_returns() {
     for host in hosts {
         ended(host).ended_with(KILLED);
     }
-    let outcomes = outcomes(&world);
+    let outcomes = world.outcomes();
     assert_eq!(outcomes.iter().filter(|outcome| *outcome == "killed").count(), 101, "{outcomes:?}");
     let entries = world.entries_of("kill_switch");
     let sum = entries
@@ -184,7 +169,7 @@ fn a_signal_to_a_host_stops_the_home() {
     signal(&host, "-USR2");
     ended(host).ended_with(KILLED);
     assert_eq!(causes(&world), ["signal"]);
-    assert_eq!(outcomes(&world), ["killed"]);
+    assert_eq!(world.outcomes(), ["killed"]);
     refused(&world, &rogue(&world));
 }
 
@@ -231,7 +216,7 @@ fn a_log_that_another_process_holds_keeps_nothing_running() {
     assert!(told["unlogged"].is_object(), "{told}");
     drop(held);
     ended(host).ended_with(KILLED);
-    assert_eq!(outcomes(&world), ["killed"]);
+    assert_eq!(world.outcomes(), ["killed"]);
     refused(&world, &rogue(&world));
 }
 
@@ -243,7 +228,7 @@ fn a_host_that_does_not_answer_is_ended_with_its_process() {
     assert_eq!(engage(&world)["processesEnded"], 1);
     assert_eq!(ended(host).status, 128 + 9);
     refused(&world, &rogue(&world));
-    assert_eq!(outcomes(&world), ["recovered"]);
+    assert_eq!(world.outcomes(), ["recovered"]);
 }
 
 #[test]
@@ -285,20 +270,4 @@ fn what_is_destroyed_is_in_no_file_and_the_log_verifies_without_it() {
     world.kos(&["log", "verify"]).succeeded();
     assert_eq!(world.entries_of("kill_switch")[0]["details"]["destroys"], true);
     refused(&world, &rogue);
-}
-
-/// Every file below a folder in which these bytes are.
-fn holding(folder: &Path, bytes: &[u8]) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).expect("a folder") {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() {
-            found.extend(holding(&path, bytes));
-        } else if std::fs::read(&path)
-            .is_ok_and(|read| read.windows(bytes.len()).any(|window| window == bytes))
-        {
-            found.push(path);
-        }
-    }
-    found
 }

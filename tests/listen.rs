@@ -2,17 +2,7 @@
 
 use std::process::{Child, Stdio};
 
-use serde_json::Value;
-
 use crate::support::{Conversation, Ended, World, agent, manifest, permissions, poll_until};
-
-/// The operator's identifier.
-fn operator(world: &World) -> String {
-    let keys = world.kos(&["key", "list", "--json"]).succeeded().json();
-    let is_operator = |key: &&Value| key["key"].as_str().unwrap_or_default().starts_with("operator/");
-    let keys = keys.as_array().expect("a list").clone();
-    keys.iter().find(is_operator).expect("the operator's key")["did"].as_str().expect("a DID").to_owned()
-}
 
 /// `ping` that may need to send to people, granted these rules, with its script.
 fn start(world: &World, rules: &str, script: &[&str]) -> Conversation {
@@ -39,7 +29,7 @@ fn is_running(world: &World) -> bool {
 #[test]
 fn an_operator_hears_agents_and_answers_their_requests() {
     let world = World::trusting("trusted");
-    let operator = operator(&world);
+    let operator = world.operator();
     let send = format!("until sent send {operator} news/rain wet \u{1b}[31mand windy");
     let script =
         [send.as_str(), &format!("send {operator} other x"), &format!("request {operator} news/ask go?")];
@@ -59,7 +49,7 @@ fn an_operator_hears_agents_and_answers_their_requests() {
 #[test]
 fn a_message_to_an_operator_is_denied_without_a_grant_and_reaches_nobody_while_nobody_listens() {
     let world = World::trusting("trusted");
-    let operator = operator(&world);
+    let operator = world.operator();
     let rules = format!("\"messaging.send\" = {{ scope = [\"{operator}/news\"] }}\n");
     let script = [format!("send {operator} other x"), format!("send {operator} news x")];
     let mut ping = start(&world, &rules, &[&script[0], &script[1]]);
@@ -72,7 +62,7 @@ fn a_message_to_an_operator_is_denied_without_a_grant_and_reaches_nobody_while_n
 #[test]
 fn what_an_operator_hears_is_whole_as_json() {
     let world = World::trusting("trusted");
-    let operator = operator(&world);
+    let operator = world.operator();
     let rules = format!("\"messaging.send\" = {{ scope = [\"{operator}/*\"] }}\n");
     let script = format!("until sent send {operator} news rain");
     let ping = start(&world, &rules, &[&script]);

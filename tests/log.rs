@@ -8,24 +8,13 @@ use std::time::Duration;
 
 use crate::support::{Ended, World, path_text};
 
-/// The run identifiers in the entries of a type.
-fn runs(world: &World, event_type: &str) -> Vec<String> {
-    let runs = world.entries_of(event_type).into_iter();
-    runs.map(|entry| entry["details"]["run"].as_str().expect("a run").to_owned()).collect()
-}
-
 /// Insists that each launch has exactly one exit.
 #[track_caller]
 fn every_launch_has_one_exit(world: &World) {
-    let (launches, exits) = (runs(world, "agent_launch"), runs(world, "agent_exit"));
+    let (launches, exits) = (world.runs("agent_launch"), world.runs("agent_exit"));
     let distinct: BTreeSet<&String> = exits.iter().collect();
     assert_eq!(distinct.len(), exits.len(), "an exit stands twice");
     assert_eq!(launches.iter().collect::<BTreeSet<_>>(), distinct);
-}
-
-/// The verifier key of the home's log.
-fn verifier_key(world: &World) -> String {
-    world.kos(&["log", "checkpoint", "--vkey-only"]).succeeded().stdout.trim().to_owned()
 }
 
 /// A copy of the log folder, away from the home.
@@ -98,7 +87,7 @@ fn several_hosts_write_one_log() {
             Ended::from_output("kos-run".to_owned(), child.wait_with_output().unwrap()).succeeded();
         }
     }
-    assert_eq!(runs(&world, "agent_launch").len(), 24);
+    assert_eq!(world.runs("agent_launch").len(), 24);
     every_launch_has_one_exit(&world);
     world.kos(&["log", "verify"]).succeeded();
 }
@@ -108,7 +97,7 @@ fn a_copied_folder_verifies_with_a_pinned_key_and_without_a_home() {
     let world = World::trusting("trusted");
     let hello = world.granted("hello");
     world.run(&hello, &[]).succeeded();
-    let vkey = verifier_key(&world);
+    let vkey = world.verifier_key();
     let copy = copied_log(&world, "copy");
     let verify = |directory: &Path, vkey: &str| {
         let mut command = world.kos_command();
@@ -119,7 +108,7 @@ fn a_copied_folder_verifies_with_a_pinned_key_and_without_a_home() {
     verify(&copy, &vkey).succeeded();
 
     let stranger = World::trusting_nobody();
-    assert_ne!(verify(&copy, &verifier_key(&stranger)).status, 0, "another host's key verified the log");
+    assert_ne!(verify(&copy, &stranger.verifier_key()).status, 0, "another host's key verified the log");
 }
 
 #[test]
@@ -127,7 +116,7 @@ fn an_inclusion_proof_convinces_without_the_log() {
     let world = World::trusting("trusted");
     let hello = world.granted("hello");
     world.run(&hello, &[]).succeeded();
-    let vkey = verifier_key(&world);
+    let vkey = world.verifier_key();
     let index = world.entries().len() - 1;
     let (proof, entry) = (world.path("entry.tlog-proof"), world.path("entry.json"));
     let made = ["log", "prove", &index.to_string(), "-o", path_text(&proof), "--entry", path_text(&entry)];
@@ -165,7 +154,7 @@ fn an_altered_or_missing_file_of_the_log_is_seen() {
     let world = World::trusting("trusted");
     let hello = world.granted("hello");
     world.run(&hello, &[]).succeeded();
-    let vkey = verifier_key(&world);
+    let vkey = world.verifier_key();
     let whole = copied_log(&world, "whole");
     let verify =
         |directory: &Path| world.kos(&["log", "verify", "--dir", path_text(directory), "--vkey", &vkey]);
@@ -193,7 +182,7 @@ fn a_log_cut_back_is_seen_against_a_kept_checkpoint() {
     let world = World::trusting("trusted");
     let hello = world.granted("hello");
     world.run(&hello, &[]).succeeded();
-    let vkey = verifier_key(&world);
+    let vkey = world.verifier_key();
     let older = copied_log(&world, "older");
     world.run(&hello, &[]).succeeded();
     let kept = world.path("kept");

@@ -6,12 +6,12 @@ use std::process::{Child, Stdio};
 
 use serde_json::Value;
 
-use crate::support::{Conversation, Ended, World, agent, manifest, permissions, poll_until};
+use crate::support::{
+    ASKS_PONG, Conversation, Ended, HEARS_ALL, World, agent, manifest, permissions, poll_until,
+};
 
 /// What `ping` needs besides, to be started.
 const BESIDES: &str = "\"messaging.receive\" = { scope = [\"name:nobody/nothing\"] }\n";
-const ASKS_PONG: &str = "\"messaging.send\" = { scope = [\"name:pong/*\"] }\n";
-const HEARS_ALL: &str = "\"messaging.receive\" = { scope = [\"*\"] }\n";
 
 /// `ping` with its script and, beside it, `pong`.
 struct Pair {
@@ -257,7 +257,7 @@ fn who_hangs_up_gives_its_place_to_others() {
 #[test]
 fn an_operator_asks_an_agent_that_takes_its_messages_itself() {
     let world = World::trusting("trusted");
-    let operator = operator(&world);
+    let operator = world.operator();
     let rules = format!("\"messaging.receive\" = {{ scope = [\"{operator}/*\"] }}\n");
     let ping = world.granted_with("ping", &permissions(&rules));
     let mut agent = start(&world, &[&ping], &["until greet receive", "reply hello there"]);
@@ -325,15 +325,4 @@ fn launched(world: &World, ping: &Path) -> Value {
     world.run(ping, &["request pong echo x"]).succeeded();
     let agents = world.kos(&["agents", "list", "--json"]).succeeded().json();
     agents[0]["identity"]["did"].clone()
-}
-
-/// The operator's identifier.
-fn operator(world: &World) -> String {
-    let keys = world.kos(&["key", "list", "--json"]).succeeded().json();
-    let keys = keys.as_array().expect("a list");
-    let operator = keys
-        .iter()
-        .find(|key| key["key"].as_str().unwrap_or_default().starts_with("operator/"))
-        .expect("the operator's key");
-    operator["did"].as_str().expect("a DID").to_owned()
 }

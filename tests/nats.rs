@@ -10,10 +10,9 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use self::server::NatsServer;
-use crate::support::{Conversation, World, agent, manifest, path_text, permissions, poll_until};
-
-const ASKS_PONG: &str = "\"messaging.send\" = { scope = [\"name:pong/*\"] }\n";
-const HEARS_ALL: &str = "\"messaging.receive\" = { scope = [\"*\"] }\n";
+use crate::support::{
+    ASKS_PONG, Conversation, HEARS_ALL, World, agent, manifest, path_text, permissions, poll_until,
+};
 
 /// `ping` in one home, `pong` in another, and the server between them.
 struct Pair {

@@ -10,16 +10,6 @@ use crate::support::{Ended, World, path_text};
 /// The receipt does not hold.
 const FAILED: i32 = 1;
 
-fn vkey(world: &World) -> String {
-    world.kos(&["log", "checkpoint", "--vkey-only"]).succeeded().stdout.trim().to_owned()
-}
-
-/// The identifiers of the runs that have ended, oldest first.
-fn runs(world: &World) -> Vec<String> {
-    let exits = world.entries_of("agent_exit");
-    exits.iter().map(|exit| exit["details"]["run"].as_str().expect("a run").to_owned()).collect()
-}
-
 fn receipt(world: &World, run: &str) -> Value {
     world.kos(&["receipt", run]).succeeded().json()
 }
@@ -36,10 +26,10 @@ fn a_receipt_convinces_without_home_and_log() {
     let world = World::trusting("trusted");
     let hello = world.granted("hello");
     world.run(&hello, &[]).succeeded();
-    let run = &runs(&world)[0];
+    let run = &world.runs("agent_exit")[0];
     let file = world.path("run.receipt");
     world.kos(&["receipt", run, "-o", path_text(&file)]).succeeded();
-    let (key, component) = (vkey(&world), path_text(&hello));
+    let (key, component) = (world.verifier_key(), path_text(&hello));
     let told =
         verify(&world, &file, &["--vkey", &key, "--component", component, "--json"]).succeeded().json();
     assert_eq!((&told["run"], &told["outcome"]), (&run.as_str().into(), &"ok".into()));
@@ -61,9 +51,9 @@ fn a_receipt_that_was_put_together_or_altered_is_refused_with_its_reason() {
     let hello = world.granted("hello");
     world.run(&hello, &[]).succeeded();
     world.run(&hello, &[]).succeeded();
-    let runs = runs(&world);
+    let runs = world.runs("agent_exit");
     let (one, two) = (receipt(&world, &runs[0]), receipt(&world, &runs[1]));
-    let key = vkey(&world);
+    let key = world.verifier_key();
     let check = |receipt: &Value, key: &str| {
         let file = world.write("run.receipt", serde_json::to_vec(receipt).unwrap());
         verify(&world, &file, &["--vkey", key])
@@ -102,10 +92,10 @@ fn a_receipt_that_was_put_together_or_altered_is_refused_with_its_reason() {
         check(&receipt, &key).ended_with(FAILED).saying(reason);
     }
     let stranger = World::trusting("trusted");
-    check(&one, &vkey(&stranger)).ended_with(FAILED).saying("not proven");
+    check(&one, &stranger.verifier_key()).ended_with(FAILED).saying("not proven");
     let of_stranger = stranger.granted("hello");
     stranger.run(&of_stranger, &[]).succeeded();
-    let of_stranger = receipt(&stranger, &self::runs(&stranger)[0]);
+    let of_stranger = receipt(&stranger, &stranger.runs("agent_exit")[0]);
     check(&of_stranger, &key).ended_with(FAILED).saying("not proven");
     check(&altered(&|receipt| receipt["launch"] = of_stranger["launch"].clone()), &key)
         .ended_with(FAILED)

@@ -1,9 +1,9 @@
 //! Services run until they are stopped, beside tasks that end.
 
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
-use crate::support::{Ended, World, poll_until};
+use crate::support::{World, ended, poll_until, signal};
 
 /// A service that answers no message, as nobody sends it one.
 const SILENT: &str = r#"(component
@@ -61,10 +61,6 @@ fn start(world: &World, agents: &[PathBuf]) -> Child {
     command.spawn().expect("a process that starts")
 }
 
-fn ended(child: Child) -> Ended {
-    Ended::from_output("kos-run".to_owned(), child.wait_with_output().expect("a process that ends"))
-}
-
 /// The names, kinds and counts that `kos ps` shows.
 fn running(world: &World) -> Vec<(String, String, Option<u64>)> {
     let runs = world.kos(&["ps", "--json"]).succeeded().json();
@@ -89,8 +85,7 @@ fn a_service_runs_beside_a_task_until_it_is_stopped() {
 
     let host = start(&world, &[service]);
     poll_until("the service waits", is_alone);
-    let signalled = Command::new("kill").args(["-TERM", &host.id().to_string()]).status();
-    assert!(signalled.expect("kill").success());
+    signal(&host, "-TERM");
     ended(host).ended_with(137);
 
     let exits = world.entries_of("agent_exit");

@@ -1,12 +1,11 @@
 //! Running agents are seen and stopped, and each end is in the log (I5, I8).
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
-use crate::support::{Conversation, Ended, World, agent, manifest, poll_until, sample_folder};
-
-/// What `kos-run` ends with when its agents were stopped.
-const KILLED: i32 = 137;
+use crate::support::{
+    Conversation, KILLED, World, agent, ended, manifest, poll_until, sample_folder, signal,
+};
 
 /// An agent of this name that waits for a day.
 fn sleeper(world: &World, name: &str) -> PathBuf {
@@ -33,20 +32,6 @@ fn running(world: &World) -> Vec<String> {
     names
 }
 
-fn outcomes(world: &World) -> Vec<String> {
-    let exits = world.entries_of("agent_exit");
-    exits.iter().map(|exit| exit["details"]["outcome"].as_str().expect("an outcome").to_owned()).collect()
-}
-
-fn ended(child: Child) -> Ended {
-    Ended::from_output("kos-run".to_owned(), child.wait_with_output().expect("a process that ends"))
-}
-
-fn signal(child: &Child, signal: &str) {
-    let sent = Command::new("kill").args([signal, &child.id().to_string()]).status();
-    assert!(sent.expect("kill").success());
-}
-
 #[test]
 fn an_interrupt_stops_every_agent_of_the_host_and_logs_each_end() {
     let world = World::trusting("trusted");
@@ -58,7 +43,7 @@ fn an_interrupt_stops_every_agent_of_the_host_and_logs_each_end() {
         ended(host).ended_with(KILLED);
         assert!(running(&world).is_empty());
     }
-    assert_eq!(outcomes(&world), ["killed"; 6]);
+    assert_eq!(world.outcomes(), ["killed"; 6]);
     world.kos(&["log", "verify"]).succeeded();
 }
 
@@ -72,13 +57,13 @@ fn one_agent_is_stopped_by_name_and_the_others_go_on() {
     assert_eq!(stopped["stopped"], 2);
     ended(alone).ended_with(KILLED).saying("was stopped");
     poll_until("the others go on", || running(&world) == ["two"]);
-    assert_eq!(outcomes(&world), ["killed"; 2]);
+    assert_eq!(world.outcomes(), ["killed"; 2]);
     world.kos(&["stop", "one"]).ended_with(1).saying("not running");
 
     let runs = world.kos(&["ps", "--json"]).succeeded().json();
     world.kos(&["stop", runs[0]["run"].as_str().expect("a run")]).succeeded();
     ended(both).ended_with(KILLED);
-    assert_eq!(outcomes(&world), ["killed"; 3]);
+    assert_eq!(world.outcomes(), ["killed"; 3]);
     world.kos(&["log", "verify"]).succeeded();
 }
 
@@ -92,7 +77,7 @@ fn a_component_that_is_revoked_while_it_runs_is_stopped() {
     let digest = world.kos(&["inspect", two.to_str().expect("a path"), "--json"]).succeeded().json();
     world.kos(&["trust", "revoke", digest["digest"].as_str().expect("a digest")]).succeeded();
     ended(host).ended_with(KILLED);
-    assert_eq!(outcomes(&world), ["killed"]);
+    assert_eq!(world.outcomes(), ["killed"]);
 }
 
 #[test]
@@ -107,5 +92,5 @@ fn an_agent_that_waits_for_its_input_is_stopped_as_well() {
     let mut agent = Conversation::with(world.kos_run_command().arg(&probe).args(["--limit", "duration=1s"]));
     assert_ne!(agent.ask("self"), "denied");
     agent.wait().ended_with(124);
-    assert_eq!(outcomes(&world), ["killed", "deadline"]);
+    assert_eq!(world.outcomes(), ["killed", "deadline"]);
 }

@@ -13,6 +13,13 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How often it is looked at until then.
 const POLL: Duration = Duration::from_millis(100);
 
+/// What `kos-run` ends with when its agents were stopped.
+pub(crate) const KILLED: i32 = 137;
+/// `ping` may send to `pong`.
+pub(crate) const ASKS_PONG: &str = "\"messaging.send\" = { scope = [\"name:pong/*\"] }\n";
+/// Everybody is heard.
+pub(crate) const HEARS_ALL: &str = "\"messaging.receive\" = { scope = [\"*\"] }\n";
+
 /// A folder with a home, an author whom the home trusts, and whatever the test puts there.
 pub(crate) struct World {
     folder: TempDir,
@@ -158,6 +165,32 @@ impl World {
         self.entries().into_iter().filter(|entry| entry["eventType"] == event_type).collect()
     }
 
+    /// How the runs have ended, oldest first.
+    pub(crate) fn outcomes(&self) -> Vec<String> {
+        let exits = self.entries_of("agent_exit");
+        exits.iter().map(|exit| exit["details"]["outcome"].as_str().expect("an outcome").to_owned()).collect()
+    }
+
+    /// The runs that the entries of this type tell of, oldest first.
+    pub(crate) fn runs(&self, event_type: &str) -> Vec<String> {
+        let runs = self.entries_of(event_type).into_iter();
+        runs.map(|entry| entry["details"]["run"].as_str().expect("a run").to_owned()).collect()
+    }
+
+    /// The key that verifies the log, as text.
+    pub(crate) fn verifier_key(&self) -> String {
+        self.kos(&["log", "checkpoint", "--vkey-only"]).succeeded().stdout.trim().to_owned()
+    }
+
+    /// The operator's identifier.
+    pub(crate) fn operator(&self) -> String {
+        let keys = self.kos(&["key", "list", "--json"]).succeeded().json();
+        let is_operator =
+            |key: &&serde_json::Value| key["key"].as_str().unwrap_or_default().starts_with("operator/");
+        let operator = keys.as_array().expect("a list").iter().find(is_operator).expect("the operator's key");
+        operator["did"].as_str().expect("a DID").to_owned()
+    }
+
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command
@@ -224,8 +257,7 @@ impl Conversation {
 
     /// Sends the process a signal, as `kill` takes it.
     pub(crate) fn signal(&self, signal: &str) {
-        let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status();
-        assert!(sent.expect("kill").success());
+        self::signal(&self.child, signal);
     }
 
     /// Ends the input, which ends the agent.
@@ -315,6 +347,33 @@ pub(crate) fn poll_until(what: &str, mut is_so: impl FnMut() -> bool) {
         assert!(began.elapsed() < PATIENCE, "it does not happen that {what}");
         std::thread::sleep(POLL);
     }
+}
+
+/// Waits for the end of a `kos-run`.
+pub(crate) fn ended(child: Child) -> Ended {
+    Ended::from_output("kos-run".to_owned(), child.wait_with_output().expect("a process that ends"))
+}
+
+/// Sends a process a signal, such as `-TERM`.
+pub(crate) fn signal(child: &Child, signal: &str) {
+    let sent = Command::new("kill").args([signal, &child.id().to_string()]).status();
+    assert!(sent.expect("kill").success());
+}
+
+/// Every file below a folder in which these bytes are.
+pub(crate) fn holding(folder: &Path, bytes: &[u8]) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            found.extend(holding(&path, bytes));
+        } else if std::fs::read(&path)
+            .is_ok_and(|read| read.windows(bytes.len()).any(|window| window == bytes))
+        {
+            found.push(path);
+        }
+    }
+    found
 }
 
 /// Permissions of a day with exactly these rules, as TOML.

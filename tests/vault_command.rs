@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{Conversation, Ended, World, path_text, permissions, poll_until};
+use crate::support::{Conversation, Ended, World, holding, path_text, permissions, poll_until};
 
 /// `kos` did not do it.
 const FAILED: i32 = 1;
@@ -56,22 +56,6 @@ fn locks(world: &World) -> Vec<(String, String)> {
         .filter(|details| details["change"] == "lock" || details["change"] == "unlock")
         .map(|details| (text(&details["change"]), text(&details["cause"])))
         .collect()
-}
-
-/// Every file below a folder in which these bytes are.
-fn holding(folder: &Path, bytes: &[u8]) -> Vec<String> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).expect("a folder") {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() {
-            found.extend(holding(&path, bytes));
-        } else if let Ok(content) = std::fs::read(&path)
-            && content.windows(bytes.len()).any(|window| window == bytes)
-        {
-            found.push(path_text(&path).to_owned());
-        }
-    }
-    found
 }
 
 #[test]
@@ -142,7 +126,7 @@ fn environments_have_nothing_in_common() {
     let printed = world.kos(&["vault", "get", "api_key/a", "--env", "test"]).succeeded().stdout;
     assert_eq!(printed, "of test");
     assert_eq!(names(&world, &["--env", "test"]), ["api_key/a", "api_key/b"]);
-    assert_eq!(names(&world, &["--env", "nothing"]), Vec::<String>::new());
+    assert_eq!(names(&world, &["--env", "nothing"]), Vec::<std::path::PathBuf>::new());
     world.kos(&["vault", "list", "--env", "../default"]).ended_with(USAGE).saying("--env");
     for (arguments, answer) in [(&[][..], "denied"), (&["--env", "test"][..], "")] {
         let mut agent = user(&world, arguments);
@@ -169,7 +153,7 @@ fn a_value_is_of_its_type_or_refused_in_one_line() {
     put(&world, "api_key/a", "x", &["--expires", "2020-01-31"]).ended_with(FAILED).saying("--expires");
     put(&world, "api_key/a", "x", &["--expires", "soon"]).ended_with(USAGE).saying("soon");
     put(&world, "key/a", "x", &[]).ended_with(USAGE).saying("api_key");
-    assert_eq!(names(&world, &[]), Vec::<String>::new());
+    assert_eq!(names(&world, &[]), Vec::<std::path::PathBuf>::new());
 }
 
 #[test]
@@ -212,7 +196,7 @@ fn a_secret_is_in_no_file_no_answer_and_no_entry() {
     said(world.kos(&["vault", "rename", "api_key/a", "api_key/b", "--json"]).succeeded());
     let hex: String = MARKER.bytes().map(|byte| format!("{byte:02x}")).collect();
     for form in [MARKER, "b3Blbi1zZXNhbWUtNDcxM", &hex] {
-        assert_eq!(holding(&world.home(), form.as_bytes()), Vec::<String>::new());
+        assert_eq!(holding(&world.home(), form.as_bytes()), Vec::<std::path::PathBuf>::new());
     }
     let accesses = world.entries_of("vault_access");
     let operations: Vec<&str> =
@@ -233,14 +217,14 @@ fn secrets_travel_under_a_passphrase_or_to_a_key() {
     let export = ["vault", "export", "-o", path_text(&file), "--export-passphrase-file", path_text(&right)];
     world.kos(&export).succeeded();
     world.kos(&export).ended_with(FAILED).saying("not overwritten");
-    assert_eq!(holding(&world.path(""), MARKER.as_bytes()), Vec::<String>::new());
+    assert_eq!(holding(&world.path(""), MARKER.as_bytes()), Vec::<std::path::PathBuf>::new());
     let import = |arguments: &[&str]| other.kos(&[&["vault", "import"], arguments].concat());
     let by = |passphrase: &Path, environment: &str| {
         let passphrase = path_text(passphrase).to_owned();
         import(&[path_text(&file), "--export-passphrase-file", &passphrase, "--env", environment])
     };
     by(&wrong, "default").ended_with(FAILED).saying("--export-passphrase-file");
-    assert_eq!(names(&other, &[]), Vec::<String>::new());
+    assert_eq!(names(&other, &[]), Vec::<std::path::PathBuf>::new());
     by(&right, "default").succeeded();
     assert_eq!((get(&other, "api_key/a").as_str(), names(&other, &[]).len()), (MARKER, 2));
     by(&right, "default").ended_with(FAILED).saying("already");
@@ -354,7 +338,7 @@ fn a_passphrase_reaches_a_running_host_and_no_file() {
     world.kos(&["vault", "unlock", "--passphrase-file", path_text(&passphrase)]).succeeded();
     assert_eq!(agent.ask("mac api_key/a abc").len(), 64);
     agent.end().succeeded();
-    assert_eq!(holding(&world.home(), MARKER.as_bytes()), Vec::<String>::new());
+    assert_eq!(holding(&world.home(), MARKER.as_bytes()), Vec::<std::path::PathBuf>::new());
 }
 
 #[test]

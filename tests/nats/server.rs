@@ -95,7 +95,7 @@ fn started(port: u16, store: &TempDir, arguments: &[String]) -> Child {
         .arg(store.path())
         .args(arguments);
     let spawned = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-    spawned.expect("nats-server, which these tests need: `apt-get install nats-server`, as .ci/run does")
+    spawned.expect("nats-server, which these tests need: `cargo xtask test` installs it, or `apt-get install nats-server`")
 }
 
 /// Somebody between the hosts.
