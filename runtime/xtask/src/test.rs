@@ -26,7 +26,7 @@ pub(crate) enum Extent {
 pub(crate) fn execute(extent: Extent) -> Result<()> {
     let workspace = Workspace::find()?;
     let mut steps = Steps::begin();
-    steps.run("set-up", setup::execute)?;
+    steps.run("set-up", || setup::execute().and_then(|()| setup::message_server::execute()))?;
     steps.run("formatting", || shell::run(workspace.cargo().args(["fmt", "--all", "--check"])))?;
     steps.run("clippy", || lint_host(&workspace))?;
     steps.run("clippy for agents", || lint_agents(&workspace))?;

@@ -13,6 +13,7 @@ use crate::workspace::AGENT_TARGET;
 use toolchain::Toolchain;
 
 mod debian;
+pub(crate) mod message_server;
 mod standard_library;
 mod toolchain;
 
