@@ -18,7 +18,7 @@ use super::opening::Opening;
 use super::{ANSWER_BYTES, Answer, REQUEST_BYTES, Request, RunningAgent, is_alive, socket_path};
 
 /// How long a host may take to answer: a reload reads and verifies every grant.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why a live host could not be told.
 #[derive(Debug, thiserror::Error)]
@@ -215,6 +215,17 @@ pub(super) fn ask_patiently(
 }
 
 fn exchange(socket: &Path, request: &Request, patience: Duration) -> std::io::Result<Vec<u8>> {
+    let mut answer = Vec::new();
+    asked(socket, request, patience)?.take(ANSWER_BYTES).read_until(b'\n', &mut answer)?;
+    Ok(answer)
+}
+
+/// Makes a request, whose answers are lines, each within this time.
+pub(super) fn asked(
+    socket: &Path,
+    request: &Request,
+    patience: Duration,
+) -> std::io::Result<BufReader<UnixStream>> {
     let mut stream = through_directory(socket, |short| UnixStream::connect(short))?;
     // Whoever listens there must be the home's owner too, as what is said may be a secret.
     if rustix::net::sockopt::socket_peercred(&stream)?.uid != rustix::process::geteuid() {
@@ -223,9 +234,7 @@ fn exchange(socket: &Path, request: &Request, patience: Duration) -> std::io::Re
     stream.set_read_timeout(Some(patience))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     stream.write_all(&written(request)?)?;
-    let mut answer = Vec::new();
-    BufReader::new(stream.take(ANSWER_BYTES)).read_until(b'\n', &mut answer)?;
-    Ok(answer)
+    Ok(BufReader::new(stream))
 }
 
 /// A request as a line, in a buffer that never moves, as there may be a secret in it.

@@ -3,7 +3,7 @@
 //! In scope: handing what is for an operator of the home to who holds the operator's key, as it was signed. Out of scope:
 //! judging and opening it, which the listener does; answers, which are messages like any other (`message`).
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, mpsc};
 
@@ -12,9 +12,9 @@ use kos_core::home::Home;
 use kos_core::id::Did;
 use kos_core::message::SignedMessage;
 
-use super::client::{ControlError, live_hosts, through_directory, unexpected};
+use super::client::{ControlError, PATIENCE, asked, live_hosts, unexpected};
 use super::message::hung_up;
-use super::{Answer, REQUEST_BYTES, Request, server, socket_path};
+use super::{Answer, REQUEST_BYTES, Request, is_alive, server, socket_path};
 use crate::host::Inner;
 
 /// Listens for an operator on every running host: each message goes to the result as it was signed. Hosts that are started later
@@ -25,19 +25,21 @@ use crate::host::Inner;
 pub fn listen(home: &Home, operator: &Did) -> Result<mpsc::Receiver<SignedMessage>, ControlError> {
     let (sender, messages) = mpsc::channel();
     for host in live_hosts(home)? {
-        let silent = |source| ControlError::Silent { host: host.clone(), source };
-        let stream = through_directory(&socket_path(home, &host), |short| UnixStream::connect(short));
-        let mut stream = stream.map_err(silent)?;
-        let mut line =
-            serde_json::to_vec(&Request::Listen { to: *operator }).map_err(|error| silent(error.into()))?;
-        line.push(b'\n');
-        stream.write_all(&line).map_err(silent)?;
-        let mut lines = BufReader::new(stream);
-        match next(&mut lines).map_err(silent)? {
+        let first = asked(&socket_path(home, &host), &Request::Listen { to: *operator }, PATIENCE)
+            .and_then(|mut lines| Ok((next(&mut lines)?, lines)));
+        let (answer, mut lines) = match first {
+            Ok(first) => first,
+            Err(_) if !is_alive(home, &host)? => continue,
+            Err(source) => return Err(ControlError::Silent { host, source }),
+        };
+        match answer {
             Some(Answer::Listening {}) => {}
             Some(other) => return Err(unexpected(host, other)),
             None => continue,
         }
+        let silent = |source| ControlError::Silent { host: host.clone(), source };
+        // Messages come when they come.
+        lines.get_ref().set_read_timeout(None).map_err(silent)?;
         let sender = sender.clone();
         std::thread::Builder::new()
             .name("kos-listen".into())
