@@ -20,6 +20,7 @@ use super::verify::SignedMessage;
 use crate::clock::Timestamp;
 use crate::crypto::Signer as _;
 use crate::custody::{CustodyError, KeyHandle};
+use crate::durable;
 use crate::id::Did;
 
 pub use stream::StreamInbox;
@@ -39,6 +40,17 @@ impl Inbox {
     pub fn open(path: &Path, recipient: Did) -> Result<Self, InboxError> {
         let floor = Floor::open(path, recipient)?;
         Ok(Self { window: Window::starting_at(floor.written()), floor })
+    }
+
+    /// Opens the inbox of `recipient` in the directory where the inboxes of a home lie, which is made if it is not there.
+    ///
+    /// # Errors
+    /// As [`Inbox::open`].
+    pub fn open_in(directory: &Path, recipient: Did) -> Result<Self, InboxError> {
+        durable::create_private_dir(directory)?;
+        let did = recipient.to_string();
+        let key = did.rsplit(':').next().unwrap_or_default();
+        Self::open(&directory.join(format!("{key}.json")), recipient)
     }
 
     /// Whose inbox it is.

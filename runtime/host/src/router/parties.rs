@@ -8,7 +8,6 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use kos_core::durable;
 use kos_core::id::Did;
 use kos_core::message::{Accepted, Inbox, Judged, Rejection};
 
@@ -38,7 +37,8 @@ pub(super) struct Party {
     pub(super) did: Did,
     pub(super) mailbox: Mailbox,
     pub(super) powers: Arc<Powers>,
-    floor: PathBuf,
+    /// Where the floors of inboxes lie.
+    floors: PathBuf,
     inbox: Arc<Mutex<Option<Inbox>>>,
     /// How many receive for the identifier, this one or others.
     seated: Arc<AtomicUsize>,
@@ -66,14 +66,11 @@ impl Parties {
     }
 
     pub(super) fn enter(self: &Arc<Self>, did: Did, mailbox: Mailbox, powers: Arc<Powers>) -> Entered {
-        let text = did.to_string();
-        let key = text.rsplit(':').next().unwrap_or_default();
-        let floor = self.floors.join(format!("{key}.json"));
         let mut table = self.table();
         let seats = table.entry(did).or_default();
         let inbox = Arc::clone(&seats.inbox);
         let seated = Arc::clone(&seats.seated);
-        let party = Arc::new(Party { did, mailbox, powers, floor, inbox, seated });
+        let party = Arc::new(Party { did, mailbox, powers, floors: self.floors.clone(), inbox, seated });
         seats.parties.push(Arc::clone(&party));
         seats.seated.store(seats.parties.len(), Ordering::Release);
         Entered { parties: Arc::clone(self), party, listening: None }
@@ -114,11 +111,8 @@ impl Party {
     }
 
     fn open(&self) -> Result<Inbox, Rejection> {
-        let unrecorded = |cause: String| Rejection::Unrecorded { cause };
-        if let Some(directory) = self.floor.parent() {
-            durable::create_private_dir(directory).map_err(|error| unrecorded(error.to_string()))?;
-        }
-        Inbox::open(&self.floor, self.did).map_err(|error| unrecorded(error.to_string()))
+        let opened = Inbox::open_in(&self.floors, self.did);
+        opened.map_err(|error| Rejection::Unrecorded { cause: error.to_string() })
     }
 }
 

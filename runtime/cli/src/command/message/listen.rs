@@ -59,7 +59,7 @@ impl ListenMessage {
         }
         let session = Session::open(context, &self.unlock)?;
         let operator = operator(&session)?;
-        let mut inbox = inbox(&session, &operator)?;
+        let mut inbox = Inbox::open_in(&session.home.messages(), operator.did())?;
         let messages = control::listen(&session.home, &operator.did())?;
         let mut left = self.count.unwrap_or(u64::MAX);
         context.output.remark(format!("listening for {}", operator.did()));
@@ -90,15 +90,6 @@ impl ListenMessage {
         inbox.close()?;
         Ok(ExitCode::SUCCESS)
     }
-}
-
-/// The operator's inbox, which is open once.
-fn inbox(session: &Session, operator: &KeyHandle) -> Result<Inbox, Failure> {
-    let directory = session.home.messages();
-    kos_core::durable::create_private_dir(&directory)?;
-    let did = operator.did().to_string();
-    let key = did.rsplit(':').next().unwrap_or_default();
-    Ok(Inbox::open(&directory.join(format!("{key}.json")), operator.did())?)
 }
 
 fn received(
