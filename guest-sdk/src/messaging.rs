@@ -30,7 +30,7 @@ pub enum Error {
     Denied,
     /// An argument is malformed or too large; the text names it. The same call fails again.
     Invalid(String),
-    /// The peer's mailbox stayed full. A later call may succeed.
+    /// The peer's mailbox had no place for this sender, or refuses it for a while. A later call may succeed.
     Limited,
     /// The host could not do it now. A later call may succeed.
     Unavailable,
@@ -77,7 +77,8 @@ impl From<raw::DeliveryError> for Error {
     }
 }
 
-/// Sends a message that wants no answer, and returns its identifier as soon as it lies in the peer's mailbox.
+/// Sends a message that wants no answer, and returns its identifier as soon as it lies in the peer's mailbox, or,
+/// where the peer is in another process, when the message server has it.
 ///
 /// Needs `messaging.send` in the scope of peer and topic.
 ///

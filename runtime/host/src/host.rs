@@ -32,6 +32,7 @@ use crate::control;
 use crate::engine::{self, Capacity};
 use crate::epoch::Ticker;
 use crate::http::Tls;
+use crate::in_hand::InHand;
 use crate::kill_switch::{self, KillSwitch};
 use crate::launch::{LaunchRequest, Run, RunOptions};
 use crate::linked::Linked;
@@ -242,7 +243,8 @@ pub(crate) struct Inner {
     pub(crate) runtime: Arc<Runtime>,
     pub(crate) runs: Arc<Runs>,
     pub(crate) router: Arc<Router>,
-    pub(crate) carried: Arc<control::Carried>,
+    /// Messages that outside senders wait for.
+    pub(crate) carried: Arc<InHand>,
     pub(crate) backoff: Backoff,
     pub(crate) lent: Option<VerifiedGrant>,
     /// Where calls wait for a person.

@@ -21,6 +21,7 @@ mod epoch;
 mod equipment;
 mod host;
 mod http;
+mod in_hand;
 mod interfaces;
 mod kill_switch;
 mod launch;

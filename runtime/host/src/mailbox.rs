@@ -115,6 +115,13 @@ impl Mailbox {
         }
     }
 
+    /// Whether nothing is taken of a sender now.
+    pub(crate) fn refuses(&self, sender: &Did) -> bool {
+        let state = self.0.state();
+        let until = state.as_ref().and_then(|state| state.refused.get(sender));
+        until.is_some_and(|until| Instant::now() < *until)
+    }
+
     /// Takes nothing more of a sender until then, and gives back what is there as not handled.
     pub(crate) fn refuse(&self, sender: Did, until: Instant) {
         let mut state = self.0.state();

@@ -129,20 +129,18 @@ impl Subject {
             .with("grant", asking.grant.to_string())
     }
 
-    /// A message to the agent was rejected, for the first time for this reason.
-    pub(crate) fn rejected(&self, message: MessageId, sender: &Did, rejection: &Rejection) -> Event {
-        self.event(EventType::MessageRejected)
-            .on("message", message.to_string())
-            .with("sender", sender.to_string())
+    /// A message to the agent was rejected, for the first time for this reason. It may not be known which, and of whom.
+    pub(crate) fn rejected(&self, named: Option<(MessageId, &Did)>, rejection: &Rejection) -> Event {
+        let event = self
+            .event(EventType::MessageRejected)
             .with("reason", rejection.name())
-            .with("explanation", rejection.to_string())
-    }
-
-    /// Something to the agent was rejected of which it is not known what it is and who sent it.
-    pub(crate) fn rejected_unread(&self, rejection: &Rejection) -> Event {
-        self.event(EventType::MessageRejected)
-            .with("reason", rejection.name())
-            .with("explanation", rejection.to_string())
+            .with("explanation", rejection.to_string());
+        match named {
+            Some((message, sender)) => {
+                event.on("message", message.to_string()).with("sender", sender.to_string())
+            }
+            None => event,
+        }
     }
 
     /// The agent reaches for a secret; the vault says for which, and how.

@@ -46,19 +46,12 @@ impl Traffic {
 }
 
 impl Powers {
-    /// A message to the run was rejected. The first of each kind is an entry; the exit entry counts the rest (I7).
-    pub(crate) fn reject(&self, message: MessageId, sender: &Did, rejection: &Rejection) {
-        if self.traffic.rejected.note(rejection.name(), || Some(*sender)) != Noted::First {
-            return;
-        }
-        let rejected = self.subject.rejected(message, sender, rejection);
-        record::submit(&self.log, rejected, "a rejected message could not be logged");
-    }
-
-    /// Something for the run was rejected of which it is not known who sent it.
-    pub(crate) fn reject_unread(&self, rejection: &Rejection) {
-        if self.traffic.rejected.note(rejection.name(), || None) == Noted::First {
-            let rejected = self.subject.rejected_unread(rejection);
+    /// A message to the run was rejected; which it is, and of whom, where that is known. The first of each kind is an entry; the
+    /// exit entry counts the rest (I7).
+    pub(crate) fn reject(&self, named: Option<(MessageId, &Did)>, rejection: &Rejection) {
+        let sender = || named.map(|(_, sender)| *sender);
+        if self.traffic.rejected.note(rejection.name(), sender) == Noted::First {
+            let rejected = self.subject.rejected(named, rejection);
             record::submit(&self.log, rejected, "a rejected message could not be logged");
         }
     }

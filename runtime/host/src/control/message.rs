@@ -4,7 +4,7 @@
 //! signing them and opening what comes back, which their sender does.
 
 use std::os::unix::net::UnixStream;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use kos_core::canonical;
@@ -86,7 +86,7 @@ pub(super) fn carry(inner: &Inner, bytes: Vec<u8>, patience: u64, stream: UnixSt
         Ok(message) => message,
         Err(rejection) => return server::say(&stream, &Answer::Refused { cause: rejection.to_string() }),
     };
-    let Some(place) = inner.carried.place() else {
+    let Some(place) = inner.carried.hold_of(CARRIED_MAX) else {
         return server::say(&stream, &undelivered(&Undelivered::Limited));
     };
     let patience = Duration::from_millis(patience).min(PATIENCE_MAX);
@@ -143,44 +143,5 @@ fn name(error: &Undelivered) -> &'static str {
         Undelivered::Unavailable => "unavailable",
         Undelivered::TimedOut => "timed-out",
         Undelivered::Failed(_) => "failed",
-    }
-}
-
-/// The messages of one host that are on their way.
-#[derive(Default)]
-pub(crate) struct Carried {
-    count: Mutex<usize>,
-    fewer: Condvar,
-}
-
-impl Carried {
-    /// Waits until each has been answered, and no longer than that: a host that ends first would leave its senders without
-    /// a word.
-    pub(crate) fn wait_until_none(&self, longest: Duration) {
-        let count = self.count();
-        drop(self.fewer.wait_timeout_while(count, longest, |count| *count > 0));
-    }
-
-    fn place(self: &Arc<Self>) -> Option<Place> {
-        let mut count = self.count();
-        let is_free = *count < CARRIED_MAX;
-        if is_free {
-            *count += 1;
-        }
-        is_free.then(|| Place(Arc::clone(self)))
-    }
-
-    fn count(&self) -> MutexGuard<'_, usize> {
-        self.count.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// One of the places for messages on their way; given back when dropped.
-struct Place(Arc<Carried>);
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        *self.0.count() -= 1;
-        self.0.fewer.notify_all();
     }
 }

@@ -33,7 +33,6 @@ pub use kill::{Killed, KilledHost, Manner, kill};
 pub use listen::listen;
 pub(crate) use lock::log_own_locks;
 pub use lock::{LockError, Locker};
-pub(crate) use message::Carried;
 pub use message::{Undeliverable, deliver};
 pub(crate) use server::Server;
 

@@ -103,9 +103,11 @@ fn a_refused_sender_has_nothing_there_and_puts_nothing_in_until_its_time_is_over
     mailbox.refuse(sender(1), Instant::now() + Duration::from_secs(3_600));
     assert!(matches!(answered.recv().unwrap(), Err(Failed::Broken)));
     assert_eq!(poll(&mut waiting), Poll::Ready(Err(Unput::Refused)));
+    assert!(mailbox.refuses(&sender(1)) && !mailbox.refuses(&sender(2)));
     assert!(!is_put(&mailbox, letter(sender(1), 3, 1)));
     assert_eq!(taken(&mut letters), ["1"]);
     mailbox.refuse(sender(1), Instant::now());
+    assert!(!mailbox.refuses(&sender(1)));
     assert!(is_put(&mailbox, letter(sender(1), 4, 1)));
 }
 

@@ -1,7 +1,7 @@
 //! The router: from a signed message to the mailbox of whom it is for, one for each host.
 //!
 //! In scope: which runs receive in this process, judging what arrives for them, answers to their requests. Out of scope: what a
-//! sender may send (`capability::messaging`), what a message is (`kos_core::message`), other processes and hosts.
+//! sender may send (`capability::messaging`), what a message is (`kos_core::message`), how they travel (`transport`).
 //!
 //! A message within the process is signed and verified like any other, and not sealed. What arrives is judged in this order:
 //! its signature, its recipient, its time, its sender's key, whether the recipient is granted anything of this sender, whether it
@@ -91,7 +91,22 @@ enum Arrived {
     /// Somebody waited for it and has it.
     Answer,
     /// For the mailbox.
-    Letter { party: Arc<Party>, delivery: Box<Delivery> },
+    Letter(Letter),
+}
+
+/// A message for a mailbox.
+pub(crate) struct Letter {
+    party: Arc<Party>,
+    delivery: Box<Delivery>,
+}
+
+impl Letter {
+    /// Puts it into the mailbox, and waits while that is full.
+    pub(crate) async fn put(self) -> Result<(), Unput> {
+        self.party.mailbox.put(*self.delivery).await?;
+        self.party.powers.traffic.received();
+        Ok(())
+    }
 }
 
 /// Whom a text names, and the scopes that do.
@@ -258,13 +273,10 @@ impl Router {
         let judging = spawn_blocking(move || router.receive(message));
         match judging.await.map_err(|_| Undelivered::Unavailable)?? {
             Arrived::Answer => Ok(false),
-            Arrived::Letter { party, delivery } => {
-                let is_request = delivery.message.is_request;
-                match timeout(PATIENCE, party.mailbox.put(*delivery)).await {
-                    Ok(Ok(())) => {
-                        party.powers.traffic.received();
-                        Ok(is_request)
-                    }
+            Arrived::Letter(letter) => {
+                let is_request = letter.delivery.message.is_request;
+                match timeout(PATIENCE, letter.put()).await {
+                    Ok(Ok(())) => Ok(is_request),
                     Ok(Err(Unput::Gone)) => Err(Undelivered::Unreachable),
                     Ok(Err(Unput::Refused)) | Err(_) => Err(Undelivered::Limited),
                 }
@@ -277,14 +289,14 @@ impl Router {
         let party = self.parties.find(message.header().to()).ok_or(Undelivered::Unreachable)?;
         let (id, from) = (message.header().id(), *message.header().from());
         self.judged(&party, message).map_err(|rejection| {
-            party.powers.reject(id, &from, &rejection);
+            party.powers.reject(Some((id, &from)), &rejection);
             Undelivered::from(&rejection)
         })
     }
 
     fn judged(self: &Arc<Self>, party: &Arc<Party>, message: SignedMessage) -> Result<Arrived, Rejection> {
         let known = self.known();
-        let judge = |sender: &Did| known.judge(sender).and_then(|()| self.could_hear(party, &known, sender));
+        let judge = |sender: &Did| self.could_hear(party, &known, sender);
         let accepted = party.accept(message.judged(&party.did, self.clock.now(), judge)?)?;
         let content = accepted.open(&party.powers.key)?;
         match content.kind() {
@@ -293,12 +305,16 @@ impl Router {
                 let is_theirs = self.pending.give(header.to(), header.from(), content);
                 if is_theirs { Ok(Arrived::Answer) } else { Err(Rejection::Denied) }
             }
-            Kind::Message | Kind::Request => self.letter(party, &known, &accepted, content),
+            Kind::Message | Kind::Request => {
+                self.letter(party, &known, &accepted, content).map(Arrived::Letter)
+            }
         }
     }
 
-    /// Whether anything of a sender could be heard now: some topic that the recipient is granted, or the answer to what it asked.
+    /// Whether anything of a sender could be heard now: its key is in good standing, and some topic of it is granted to the
+    /// recipient, or it was asked.
     fn could_hear(&self, party: &Party, known: &Directory, sender: &Did) -> Result<(), Rejection> {
+        known.judge(sender)?;
         let stems = known.forms(sender, "");
         match party.powers.gate.could_allow::<MessagingReceive>(&borrowed(&stems)) {
             Ok(()) => Ok(()),
@@ -313,7 +329,7 @@ impl Router {
         known: &Directory,
         accepted: &Accepted,
         content: Content,
-    ) -> Result<Arrived, Rejection> {
+    ) -> Result<Letter, Rejection> {
         let header = accepted.header();
         let forms = known.forms(header.from(), content.topic().as_str());
         let allowed = party.powers.gate.authorize_any::<MessagingReceive>(&borrowed(&forms));
@@ -333,7 +349,7 @@ impl Router {
         } else {
             Box::new(|_| {})
         };
-        Ok(Arrived::Letter { party: Arc::clone(party), delivery: Box::new(Delivery { message, answer }) })
+        Ok(Letter { party: Arc::clone(party), delivery: Box::new(Delivery { message, answer }) })
     }
 
     /// Signs an answer and brings it to whoever waits for it. None if that cannot be done.

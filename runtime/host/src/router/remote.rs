@@ -12,7 +12,8 @@ use kos_core::id::{AgreementKey, Did};
 use kos_core::message::{Accepted, Header, Kind, Rejection, SignedMessage, StreamInbox};
 use tokio::sync::oneshot;
 
-use super::{Arrived, Party, Router, Undelivered};
+use super::directory::Directory;
+use super::{Letter, Party, Router, Undelivered};
 use crate::mailbox::{Delivery, Failed};
 use crate::transport::{Receiving, Transport};
 
@@ -26,21 +27,6 @@ pub(crate) enum Arrival {
     InHand,
     /// For the mailbox. It is told whether it was handled.
     Letter { letter: Letter, header: Box<Header>, handled: oneshot::Receiver<bool> },
-}
-
-/// A message for a mailbox.
-pub(crate) struct Letter {
-    party: Arc<Party>,
-    delivery: Box<Delivery>,
-}
-
-impl Letter {
-    /// Puts it into the mailbox, and waits while that is full. Where its agent is gone, it was not handled.
-    pub(crate) async fn put(self) {
-        if self.party.mailbox.put(*self.delivery).await.is_ok() {
-            self.party.powers.traffic.received();
-        }
-    }
 }
 
 /// Says whether a message was handled, also if nobody handles it.
@@ -110,7 +96,7 @@ impl Router {
         let message = match SignedMessage::verify(bytes) {
             Ok(message) => message,
             Err(rejection) => {
-                party.powers.reject_unread(&rejection);
+                party.powers.reject(None, &rejection);
                 return Arrival::Final;
             }
         };
@@ -121,12 +107,11 @@ impl Router {
             if inbox.is_in_hand(&header) {
                 return Arrival::InHand;
             }
-            let judge =
-                |sender: &Did| known.judge(sender).and_then(|()| self.could_hear(&party, &known, sender));
+            let judge = |sender: &Did| self.could_hear(&party, &known, sender);
             message.judged_in_stream(did, self.clock.now(), judge).and_then(|judged| inbox.accept(judged))
         };
         let judged = accepted.and_then(|accepted| {
-            self.taken(&party, &accepted, inbox).inspect_err(|_| {
+            self.taken(&party, &known, &accepted, inbox).inspect_err(|_| {
                 inbox.lock().unwrap_or_else(PoisonError::into_inner).withdrawn(accepted.header());
             })
         });
@@ -135,7 +120,7 @@ impl Router {
             if rejection == Rejection::Replayed && comes_again {
                 return Arrival::Final;
             }
-            party.powers.reject(header.id(), header.from(), &rejection);
+            party.powers.reject(Some((header.id(), header.from())), &rejection);
             if passes(&rejection) { Arrival::Later } else { Arrival::Final }
         })
     }
@@ -143,6 +128,7 @@ impl Router {
     fn taken(
         self: &Arc<Self>,
         party: &Arc<Party>,
+        known: &Directory,
         accepted: &Accepted,
         inbox: &Mutex<StreamInbox>,
     ) -> Result<Arrival, Rejection> {
@@ -161,15 +147,15 @@ impl Router {
             return Err(Rejection::Stale { sent: header.timestamp(), now });
         }
         let is_request = content.kind() == Kind::Request;
-        match self.letter(party, &self.known(), accepted, content)? {
-            Arrived::Answer => Ok(Arrival::Final),
-            Arrived::Letter { party, delivery } => {
-                let (told, handled) = oneshot::channel();
-                let delivery = Box::new(followed(*delivery, Handling { told: Some(told), is_request }));
-                let letter = Letter { party, delivery };
-                Ok(Arrival::Letter { letter, header: Box::new(header.clone()), handled })
-            }
+        if !is_request && party.mailbox.refuses(header.from()) {
+            // Before its use is spent: it is brought again when its sender is taken from again.
+            inbox.lock().unwrap_or_else(PoisonError::into_inner).withdrawn(header);
+            return Ok(Arrival::Later);
         }
+        let Letter { party, delivery } = self.letter(party, known, accepted, content)?;
+        let (told, handled) = oneshot::channel();
+        let delivery = Box::new(followed(*delivery, Handling { told: Some(told), is_request }));
+        Ok(Arrival::Letter { letter: Letter { party, delivery }, header: Box::new(header.clone()), handled })
     }
 }
 

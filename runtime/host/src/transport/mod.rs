@@ -15,7 +15,7 @@ mod server;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use async_nats::connection::State;
@@ -34,6 +34,7 @@ use tokio::sync::Notify;
 pub(crate) use self::credentials::Credentials;
 pub(crate) use self::receiving::Receiving;
 pub use self::server::{Server, ServerError};
+use crate::in_hand::InHand;
 use crate::router::{Router, Undelivered};
 
 /// The stream that holds every message until it was handled.
@@ -202,8 +203,8 @@ impl Shared {
             return Err(Undelivered::Unavailable);
         }
         let (to, id) = (*message.header().to(), message.header().id().to_string());
-        let payload = message.into_bytes();
-        let publish = || PublishMessage::build().message_id(&id).payload(payload.clone().into());
+        let payload = bytes::Bytes::from(message.into_bytes());
+        let publish = || PublishMessage::build().message_id(&id).payload(payload.clone());
         let mut published = self.publish(&to, publish()).await;
         if published.as_ref().is_err_and(|error| error.kind() == PublishErrorKind::StreamNotFound)
             && self.stream().await.is_ok()
@@ -258,33 +259,4 @@ fn token(did: &Did) -> String {
 fn pause(attempts: usize) -> Duration {
     let doublings = u32::try_from(attempts.saturating_sub(1)).unwrap_or(u32::MAX);
     PAUSE_MIN.saturating_mul(2_u32.saturating_pow(doublings)).min(PAUSE_MAX)
-}
-
-/// How many messages were taken from the server and not given up yet.
-#[derive(Debug, Default)]
-struct InHand {
-    count: Mutex<usize>,
-    fewer: Condvar,
-}
-
-/// One of them.
-struct Held(Arc<InHand>);
-
-impl InHand {
-    fn hold(self: &Arc<Self>) -> Held {
-        *self.count.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-        Held(Arc::clone(self))
-    }
-
-    fn wait_until_none(&self, longest: Duration) {
-        let count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
-        drop(self.fewer.wait_timeout_while(count, longest, |count| *count > 0));
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        *self.0.count.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
-        self.0.fewer.notify_all();
-    }
 }

@@ -21,7 +21,8 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::{interval, sleep};
 
-use super::{Held, Shared, subject, token};
+use super::{Shared, subject, token};
+use crate::in_hand::Held;
 use crate::router::{Arrival, Router};
 
 /// How long a server waits for a word about a message before it brings it again: so long the messages in hand of a host that died
@@ -160,7 +161,8 @@ impl Listener {
             Ok(Arrival::Letter { letter, header, handled }) => {
                 let taken = Taken { message, header: *header, inbox: Arc::clone(inbox), _held: held };
                 tokio::spawn(taken.settle(handled));
-                letter.put().await;
+                // Where the agent is gone, the delivery says by itself that it was not handled.
+                let _ = letter.put().await;
             }
         }
     }
